@@ -1,0 +1,1 @@
+"""The declared experiment on AWS, step by step."""

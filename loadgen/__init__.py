@@ -1,0 +1,1 @@
+"""The open-model load generator and the run folder's format."""

@@ -1,0 +1,1 @@
+"""The declared stack on one machine, resharded under load."""

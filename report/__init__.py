@@ -1,0 +1,1 @@
+"""A finished run folder in, HTML and verdict out."""
