@@ -1,0 +1,53 @@
+"""Free ports on loopback, so that a second rehearsal beside the first works."""
+
+import random
+import socket
+
+# Below the ports that outgoing connections get (from 32768 on Linux, 49152 on macOS): at 900 new connections a second
+# a node that joins in mid-run would otherwise find its port taken by one of them.
+_LOWEST, _HIGHEST = 12000, 29999
+
+
+def free_ports(count: int) -> list[int]:
+    """Return `count` different TCP ports on which nothing listens at 127.0.0.1.
+
+    Another program may take one before it is used; who starts a server on it must check that the server came up.
+
+    Raises:
+        OSError: a thousand random ports were tried without finding enough.
+    """
+    held: list[socket.socket] = []
+    try:
+        for port in random.SystemRandom().sample(range(_LOWEST, _HIGHEST + 1), 1000):
+            if len(held) == count:
+                break
+            probe = _bound(port)
+            if probe is not None:
+                held.append(probe)
+        if len(held) < count:
+            raise OSError(f"{count} free ports are needed between {_LOWEST} and {_HIGHEST}, {len(held)} were found")
+        return [probe.getsockname()[1] for probe in held]
+    finally:
+        for probe in held:
+            probe.close()
+
+
+def port_or_free(preferred: int) -> int:
+    """Return `preferred` if it can be listened on at 127.0.0.1 now, else any free port."""
+    probe = _bound(preferred)
+    if probe is None:
+        return free_ports(1)[0]
+    probe.close()
+    return preferred
+
+
+def _bound(port: int) -> socket.socket | None:
+    probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        probe.bind(("127.0.0.1", port))
+        probe.listen(1)
+    except OSError:
+        probe.close()
+        return None
+    return probe

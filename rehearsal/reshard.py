@@ -1,0 +1,232 @@
+"""Online resharding: what ElastiCache does when the number of shards changes, by the server's own commands.
+
+New shards join without slots, slots move with their keys while clients go on, shards that have given up all their slots
+leave. Slots move in one of two ways:
+
+- "slots": slot by slot. The target imports, the source migrates, keys go over with MIGRATE, then the slot changes its
+  owner. Clients meet ASK for keys already gone, MOVED afterwards.
+- "atomic": CLUSTER MIGRATESLOTS (Valkey 9): the source sends a snapshot and then the changes, and all slots of a range
+  change their owner at once.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal, Protocol
+
+from redis.exceptions import RedisError, ResponseError
+
+from rehearsal.cluster import SLOTS, Cluster, Node
+
+Migration = Literal["slots", "atomic"]
+
+_KEYS_A_MIGRATE = 100
+_MIGRATE_TIMEOUT_MS = 5000
+_TRIES = 3
+_ATOMIC_LIMIT_S = 600.0
+_PROGRESS_EVERY_S = 0.5
+
+
+class ReshardError(Exception):
+    """Slots could not be moved; the message names the slot, the nodes and the answer. The cluster still serves."""
+
+
+class Emit(Protocol):
+    """Receives events: a name of docs/run-folder.md without its prefix, and the event's fields."""
+
+    def __call__(self, event: str, /, **fields: Any) -> None:
+        """Record it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Move:
+    """Slots that go from one shard to another, sorted."""
+
+    source: int
+    target: int
+    slots: tuple[int, ...]
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """The slots as inclusive ranges."""
+        ranges: list[tuple[int, int]] = []
+        for _, group in groupby(enumerate(self.slots), key=lambda pair: pair[1] - pair[0]):
+            run = [slot for _, slot in group]
+            ranges.append((run[0], run[-1]))
+        return ranges
+
+
+def plan(owners: Mapping[int, int], shards: Sequence[int]) -> list[Move]:
+    """Return the fewest slot moves after which each of `shards` owns 16384/len(shards) slots, give or take one.
+
+    Args:
+        owners: slot -> number of the shard that owns it now, all 16384.
+        shards: numbers of the shards that shall own slots afterwards.
+
+    Raises:
+        ValueError: a slot has no owner, or no shard shall remain.
+    """
+    if not shards:
+        raise ValueError("at least one shard must own slots afterwards")
+    if len(owners) != SLOTS:
+        raise ValueError(f"{SLOTS - len(owners)} of {SLOTS} slots have no owner: repair the cluster before resharding")
+    held: dict[int, list[int]] = {number: [] for number in {*owners.values(), *shards}}
+    for slot in sorted(owners):
+        held[owners[slot]].append(slot)
+    base, rest = divmod(SLOTS, len(shards))
+    # The shards that hold most already are the ones allowed one slot more: a balanced cluster needs no move.
+    by_size = sorted(shards, key=lambda number: (-len(held[number]), number))
+    wanted = {number: base + (1 if position < rest else 0) for position, number in enumerate(by_size)}
+
+    moves: list[Move] = []
+    lacking = [(number, wanted[number] - len(held[number])) for number in shards if wanted[number] > len(held[number])]
+    for source in sorted(held):
+        spare = held[source][wanted.get(source, 0) :]
+        while spare:
+            target, lack = lacking.pop(0)
+            given, spare = spare[:lack], spare[lack:]
+            moves.append(Move(source, target, tuple(given)))
+            if lack > len(given):
+                lacking.insert(0, (target, lack - len(given)))
+    return moves
+
+
+def reshard(cluster: Cluster, to: int, migration: Migration, emit: Emit) -> None:
+    """Change the number of shards of a cluster in use to `to`; returns when the last node has joined or left.
+
+    Emits `nodes.joined`, `slots.started`, `slots.progress`, `slots.finished`.
+
+    Raises:
+        ReshardError: slots could not be moved.
+        ClusterError: nodes did not start or join.
+    """
+    count = len(cluster.shards)
+    if to > count:
+        added = cluster.add_shards(to - count)
+        emit("nodes.joined", nodes=[node.name for shard in added for node in shard.nodes])
+    remaining = [shard.number for shard in cluster.shards[:to]]
+    moves = plan(cluster.owners(), remaining)
+    total = sum(len(move.slots) for move in moves)
+    emit("slots.started", slots=total, **{"from": count, "to": to})
+    keys = move_slots(cluster, moves, migration, lambda moved: emit("slots.progress", moved=moved, total=total))
+    emit("slots.finished", slots=total, keys=keys)
+    if to < count:
+        cluster.remove_shards(cluster.shards[to:])
+
+
+def move_slots(
+    cluster: Cluster, moves: Sequence[Move], migration: Migration, on_progress: Callable[[int], None]
+) -> int:
+    """Move slots with their keys, online; returns the number of keys moved.
+
+    `on_progress` gets the number of slots moved so far, about twice a second.
+    """
+    primary = {shard.number: shard.primary for shard in cluster.shards}
+    keys = moved = 0
+    last_report = time.monotonic()
+    for move in moves:
+        source, target = primary[move.source], primary[move.target]
+        if migration == "atomic":
+            keys += _move_atomically(source, target, move)
+            moved += len(move.slots)
+            on_progress(moved)
+            continue
+        others = [node for node in cluster.primaries if node not in (source, target)]
+        for slot in move.slots:
+            keys += _move_slot(source, target, others, slot)
+            moved += 1
+            if time.monotonic() - last_report >= _PROGRESS_EVERY_S:
+                last_report = time.monotonic()
+                on_progress(moved)
+    return keys
+
+
+def open_slot(source: Node, target: Node, slot: int) -> None:
+    """Begin to move a slot: from now on the source answers ASK for keys that it no longer holds."""
+    target.cluster("SETSLOT", slot, "IMPORTING", source.id)
+    source.cluster("SETSLOT", slot, "MIGRATING", target.id)
+
+
+def move_keys(source: Node, target: Node, slot: int, count: int) -> int:
+    """Move up to `count` keys of an open slot; returns how many there were to move."""
+    keys: list[bytes] = source.cluster("GETKEYSINSLOT", slot, count)
+    if keys:
+        arguments = ["MIGRATE", "127.0.0.1", target.port, "", 0, _MIGRATE_TIMEOUT_MS, "KEYS", *keys]
+        source.admin.execute_command(*arguments)
+    return len(keys)
+
+
+def close_slot(source: Node, target: Node, others: Sequence[Node], slot: int) -> None:
+    """Give an emptied slot to the target: the target first, so that the slot is never without an owner."""
+    for node in (target, source, *others):
+        node.cluster("SETSLOT", slot, "NODE", target.id)
+
+
+def _move_slot(source: Node, target: Node, others: Sequence[Node], slot: int) -> int:
+    total = 0
+    for attempt in range(1, _TRIES + 1):
+        try:
+            if attempt == 1 or slot in source.slots():
+                open_slot(source, target, slot)
+                while moved := move_keys(source, target, slot, _KEYS_A_MIGRATE):
+                    total += moved
+            close_slot(source, target, others, slot)
+        except RedisError as error:
+            if attempt == _TRIES:
+                raise ReshardError(
+                    f"slot {slot} from {source.name} ({source.address}) to {target.name} ({target.address}) "
+                    f"failed {_TRIES} times; last answer: {error}"
+                ) from error
+            time.sleep(0.05 * 2**attempt)
+        else:
+            break
+    return total
+
+
+def _move_atomically(source: Node, target: Node, move: Move) -> int:
+    bounds = [bound for pair in move.ranges for bound in pair]
+    state = ""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            source.cluster("MIGRATESLOTS", "SLOTSRANGE", *bounds, "NODE", target.id)
+            state = _await_migration(source)
+        except ResponseError as error:
+            if "unknown" in str(error).lower():
+                raise ReshardError(
+                    f"{source.name} ({source.address}) does not know CLUSTER MIGRATESLOTS (Valkey 9 does): "
+                    "use --migration slots"
+                ) from error
+            state = str(error)
+        if state == "success":
+            return sum(int(target.cluster("COUNTKEYSINSLOT", slot)) for slot in move.slots)
+        if attempt < _TRIES:
+            time.sleep(0.2 * attempt)
+    raise ReshardError(
+        f"{len(move.slots)} slots from {source.name} to {target.name} were not moved after {_TRIES} tries: {state}"
+    )
+
+
+def _await_migration(source: Node) -> str:
+    deadline = time.monotonic() + _ATOMIC_LIMIT_S
+    while time.monotonic() < deadline:
+        job = _latest_job(source.cluster("GETSLOTMIGRATIONS"))
+        state = job.get("state", "unknown")
+        if state in ("success", "failed", "canceled"):
+            return state if state == "success" else f"{state}: {job.get('message', '')}"
+        time.sleep(0.01)
+    return f"not finished within {_ATOMIC_LIMIT_S:.0f} s"
+
+
+def _latest_job(jobs: Any) -> dict[str, str]:
+    """The newest of GETSLOTMIGRATIONS' jobs (a list of flat name, value, name, value ... in RESP2), newest first."""
+    if not jobs:
+        return {}
+    job = jobs[0]
+    pairs = job.items() if isinstance(job, dict) else zip(job[::2], job[1::2], strict=True)
+    return {_text(name): _text(value) for name, value in pairs}
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
