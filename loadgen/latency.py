@@ -1,4 +1,4 @@
-"""Latencies as exact-enough counts: HdrHistogram's buckets (microseconds, three digits) in a plain dict, merged by adding, never averaged.
+"""Latencies as counts in HdrHistogram's buckets (microseconds, three digits), merged by adding, never averaged.
 
 A dict of bucket -> count is a tenth of the cost of a full histogram array for the few hundred different values of a
 second, travels between processes as a few bytes, and becomes a standard HdrHistogram when it is written.

@@ -9,8 +9,9 @@ Uniform arrivals: number k (from 0) is planned at the t where L(t) = k + 1/2, so
 holds exactly that many arrivals, none on its edges, and the count until t never differs from L(t) by more than one
 half. With x = k + 1/2 - L(s):
 
-    t - s = 2 x / (r0 + sqrt(r0^2 + 2 a x))         (the quadratic's root in the form that does not cancel when a is
-    near 0)
+    t - s = 2 x / (r0 + sqrt(r0^2 + 2 a x))
+
+which is the quadratic's root in the form that does not cancel when a is near 0.
 
 Poisson arrivals: the same map of a unit-rate process, whose gaps are exponential; drawn in blocks of 1024 expected
 arrivals with a generator seeded by (seed, block), so any block can be drawn again by any worker, and all agree.
@@ -164,8 +165,11 @@ class Schedule:
     def _draw(self, block: int) -> list[float]:
         """The areas (offsets within the block) of a block's arrivals."""
         if self._drawn[0] != block:
-            draw = random.Random(self.profile.seed * 1_000_003 + block).random  # noqa: S311 - a schedule that can be
-            drawn again, no secret areas: list[float] = [] area = -math.log(1.0 - draw()) while area < _BLOCK:
+            seed = self.profile.seed * 1_000_003 + block
+            draw = random.Random(seed).random  # noqa: S311 - a schedule that can be drawn again is no secret
+            areas: list[float] = []
+            area = -math.log(1.0 - draw())
+            while area < _BLOCK:
                 areas.append(area)
                 area -= math.log(1.0 - draw())
             self._drawn = (block, areas)
