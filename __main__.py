@@ -1,0 +1,96 @@
+"""The experiment as a parts list: settings -> parts -> exports. Each part is a file of infra/."""
+
+import pulumi
+import pulumi_aws as aws
+
+from infra import config, exports, preflight
+from infra.balancer import Balancer, BalancerArgs
+from infra.cache import Cache, CacheArgs
+from infra.dashboard import Dashboard, DashboardArgs
+from infra.environment import function_environment, load_environment
+from infra.firewall import Firewall, FirewallArgs
+from infra.function import FunctionArgs, Functions
+from infra.image import LoadImage
+from infra.load import Load, LoadArgs
+from infra.naming import tag_everything
+from infra.network import Network, NetworkArgs
+from infra.results import Results, ResultsArgs
+
+settings = config.read(preflight.machine_problems())
+tag_everything()
+
+network = Network(NetworkArgs(zones=settings.availability_zones))
+firewall = Firewall(FirewallArgs(vpc_id=network.vpc_id))
+cache = Cache(
+    CacheArgs(
+        subnet_ids=network.private_subnet_ids,
+        security_group_id=firewall.group_id("cache"),
+        engine=settings.cache_engine,
+        node_type=settings.cache_node_type,
+        shards=settings.shard_count,
+        replicas_per_shard=settings.replicas_per_shard,
+        transit_encryption=settings.transit_encryption,
+        username=settings.cache_username,
+        password=settings.cache_password,
+    )
+)
+functions = Functions(
+    FunctionArgs(
+        subnet_ids=network.inner_subnet_ids,
+        security_group_id=firewall.group_id("function"),
+        environment=function_environment(settings, cache.host),
+        memory_mb=settings.function_memory,
+        timeout_s=settings.function_timeout,
+        retention_days=settings.retention_days,
+    )
+)
+balancer = Balancer(
+    BalancerArgs(
+        subnet_ids=network.inner_subnet_ids,
+        security_group_id=firewall.group_id("balancer"),
+        function=functions.session,
+    )
+)
+image = LoadImage()
+results = Results(ResultsArgs(keep=settings.keep_results))
+load = Load(
+    LoadArgs(
+        vpc_id=network.vpc_id,
+        subnet_ids=network.private_subnet_ids,
+        master_group_id=firewall.group_id("master"),
+        worker_group_id=firewall.group_id("worker"),
+        way_out=network.way_out,
+        image_ref=image.ref,
+        repository_arn=image.repository.arn,
+        target_url=pulumi.Output.concat("http://", balancer.dns_name),
+        environment=load_environment(settings, results.bucket.bucket, cache.id),
+        workers=settings.load_tasks,
+        bucket_arn=results.bucket.arn,
+        cache_arn=cache.group.arn,
+        retention_days=settings.retention_days,
+    )
+)
+region = aws.get_region_output().region
+dashboard = Dashboard(
+    DashboardArgs(
+        region=region,
+        cache_id=cache.id,
+        shards=settings.shard_count,
+        replicas_per_shard=settings.replicas_per_shard,
+        function_name=functions.session.name,
+        function_logs=functions.logs["session"].name,
+        balancer_suffix=balancer.balancer.arn_suffix,
+        stack=pulumi.get_stack(),
+    )
+)
+exports.export_all(
+    network=network,
+    cache=cache,
+    functions=functions,
+    balancer=balancer,
+    image=image,
+    results=results,
+    load=load,
+    dashboard=dashboard,
+    region=region,
+)

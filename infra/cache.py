@@ -1,0 +1,118 @@
+"""The replication group that the experiment is about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.firewall import CACHE_PORT
+from infra.naming import COMPONENT, named
+
+# What the functions do and nothing else: write and read sessions, learn the layout, follow a move.
+ACCESS = "on ~session_:* resetchannels -@all +@connection +@hash +cluster|slots +cluster|shards"
+NO_ACCESS = "off -@all"
+
+
+@dataclass(frozen=True)
+class CacheArgs:
+    """Where the cluster lives and how large it is."""
+
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+    engine: str
+    node_type: str
+    shards: int
+    replicas_per_shard: int
+    transit_encryption: bool
+    username: str
+    password: str
+
+
+class Cache(pulumi.ComponentResource):
+    """A cluster-mode replication group with its own subnet and parameter group, and a user if one is named.
+
+    `shards` changes in place, as long as nothing of it needs replacing: AWS moves the slots while the cluster serves.
+    Nothing may depend on `member_clusters`, the one output that a shard change makes unknown.
+    """
+
+    def __init__(self, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(COMPONENT + "Cache", named("cache"), None, opts)
+        here = pulumi.ResourceOptions(parent=self)
+        engine, version = args.engine.split()
+        subnets = aws.elasticache.SubnetGroup(
+            named("cache"), description="For the cluster's nodes", subnet_ids=args.subnet_ids, opts=here
+        )
+        parameters = aws.elasticache.ParameterGroup(
+            named("cache"),
+            description="Cluster mode, for it can be had from one shard on only so",
+            family=engine + version.split(".")[0],
+            parameters=[{"name": "cluster-enabled", "value": "yes"}],
+            opts=here,
+        )
+        users = self._users(args, engine, parameters.name) if args.username else None
+        self.group = aws.elasticache.ReplicationGroup(
+            named("cache"),
+            description="The cluster whose resharding is measured",
+            engine=engine,
+            engine_version=version,
+            # A minor upgrade by AWS would read as a downgrade at the next `pulumi up`, and that is a replacement.
+            auto_minor_version_upgrade=False,
+            node_type=args.node_type,
+            cluster_mode="enabled",
+            num_node_groups=args.shards,
+            replicas_per_node_group=args.replicas_per_shard,
+            automatic_failover_enabled=True,
+            multi_az_enabled=True,
+            parameter_group_name=parameters.name,
+            subnet_group_name=subnets.name,
+            security_group_ids=[args.security_group_id],
+            port=CACHE_PORT,
+            at_rest_encryption_enabled=True,
+            transit_encryption_enabled=args.transit_encryption,
+            user_group_ids=[users.user_group_id] if users else None,
+            # The data is made up and audited right after the run: no backups to pay for.
+            snapshot_retention_limit=0,
+            # Or a change waits for the maintenance window.
+            apply_immediately=True,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Moving half of the slots takes AWS minutes to hours; the provider would give up after 40 minutes.
+                custom_timeouts=pulumi.CustomTimeouts(create="90m", update="2h", delete="90m"),
+            ),
+        )
+        self.id = self.group.id
+        self.host = self.group.configuration_endpoint_address
+        self.register_outputs({"host": self.host})
+
+    def _users(self, args: CacheArgs, engine: str, unique: pulumi.Output[str]) -> aws.elasticache.UserGroup:
+        """The named user, and a "default" user that can do nothing, so that nobody gets in without a password.
+
+        User ids are one namespace for the account: they borrow the parameter group's random suffix.
+        """
+        here = pulumi.ResourceOptions(parent=self)
+        nobody = aws.elasticache.User(
+            named("nobody"),
+            user_id=unique.apply(lambda name: f"{name}-nobody"),
+            user_name="default",
+            engine=engine,
+            access_string=NO_ACCESS,
+            no_password_required=True,
+            opts=here,
+        )
+        user = aws.elasticache.User(
+            named("user"),
+            user_id=unique.apply(lambda name: f"{name}-user"),
+            user_name=args.username,
+            engine=engine,
+            access_string=ACCESS,
+            passwords=[pulumi.Output.secret(args.password)],
+            opts=here,
+        )
+        return aws.elasticache.UserGroup(
+            named("users"),
+            user_group_id=unique.apply(lambda name: f"{name}-users"),
+            engine=engine,
+            user_ids=[nobody.user_id, user.user_id],
+            opts=here,
+        )

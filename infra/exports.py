@@ -1,0 +1,68 @@
+"""What a user and the experiment need next, with commands ready to paste."""
+
+import pulumi
+
+from infra.balancer import Balancer
+from infra.cache import Cache
+from infra.dashboard import Dashboard
+from infra.function import Functions
+from infra.image import LoadImage
+from infra.load import UI_PORT, Load
+from infra.network import Network
+from infra.results import PREFIX, Results
+
+
+def open_ui(cluster: str, service: str, region: str) -> str:
+    """A shell command that looks up the running master and forwards its web UI to this machine's port 8089."""
+    look_up = f"aws ecs --region {region}"
+    return (
+        f"TASK=$({look_up} list-tasks --cluster {cluster} --service-name {service} --desired-status RUNNING "
+        f"--query 'taskArns[0]' --output text) && "
+        f'RUNTIME=$({look_up} describe-tasks --cluster {cluster} --tasks "$TASK" '
+        f"--query \"tasks[0].containers[?name=='master'].runtimeId | [0]\" --output text) && "
+        f'aws ssm start-session --region {region} --target "ecs:{cluster}_${{TASK##*/}}_$RUNTIME" '
+        f"--document-name AWS-StartPortForwardingSession "
+        f"--parameters portNumber={UI_PORT},localPortNumber={UI_PORT}"
+    )
+
+
+def export_all(
+    *,
+    network: Network,
+    cache: Cache,
+    functions: Functions,
+    balancer: Balancer,
+    image: LoadImage,
+    results: Results,
+    load: Load,
+    dashboard: Dashboard,
+    region: pulumi.Output[str],
+) -> None:
+    """The exports that docs/architecture.md lists."""
+    bucket = results.bucket.bucket
+    pulumi.export("cacheConfigurationEndpoint", cache.host)
+    pulumi.export("cacheReplicationGroupId", cache.id)
+    pulumi.export("albDnsName", balancer.dns_name)
+    pulumi.export("functionName", functions.session.name)
+    pulumi.export("auditFunctionName", functions.audit.name)
+    pulumi.export("functionLogGroup", functions.logs["session"].name)
+    pulumi.export("loadLogGroup", load.log_group.name)
+    pulumi.export("imageRef", image.ref)
+    pulumi.export("resultsBucket", bucket)
+    pulumi.export("ecsCluster", load.cluster.name)
+    pulumi.export("masterService", load.master.name)
+    pulumi.export("workerService", load.worker.name)
+    pulumi.export("dashboardName", dashboard.name)
+    pulumi.export("dashboardUrl", dashboard.url)
+    pulumi.export("vpcId", network.vpc_id)
+    pulumi.export("region", region)
+    pulumi.export(
+        "openUi",
+        pulumi.Output.all(load.cluster.name, load.master.name, region).apply(lambda known: open_ui(*known)),
+    )
+    pulumi.export(
+        "fetchResults",
+        pulumi.Output.all(bucket, region).apply(
+            lambda known: f"aws s3 sync --region {known[1]} s3://{known[0]}/{PREFIX} {PREFIX}"
+        ),
+    )

@@ -1,0 +1,91 @@
+"""Who may talk to whom, and on which port: the whole of it is the table ALLOWED below."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.naming import COMPONENT, named
+
+HTTP = 80
+HTTPS = 443
+CACHE_PORT = 6379
+LOCUST_PORT = 5557
+
+GROUPS = {
+    "cache": "the cluster's nodes",
+    "function": "the functions that write and read",
+    "balancer": "the internal load balancer",
+    "master": "the Locust master",
+    "worker": "the Locust workers",
+}
+
+# from, to, port. A group that is not in the first column may open no connection; one not in the second accepts none.
+# The balancer calls the function through Lambda's API, not through the network. The web UI (8089) listens on the
+# master's loopback only, where the SSM agent inside the task reaches it.
+ALLOWED = (
+    ("function", "cache", CACHE_PORT),
+    ("worker", "balancer", HTTP),
+    ("worker", "master", LOCUST_PORT),
+)
+# Tasks pull images and send logs, results and metrics to AWS's APIs, whose addresses are not published per service.
+MAY_CALL_AWS = ("master", "worker")
+
+
+@dataclass(frozen=True)
+class FirewallArgs:
+    """The network that the groups belong to."""
+
+    vpc_id: pulumi.Input[str]
+
+
+class Firewall(pulumi.ComponentResource):
+    """A security group per part and a pair of rules per line of ALLOWED.
+
+    The rules are resources of their own: groups that name each other inline could be neither created nor destroyed.
+    """
+
+    def __init__(self, args: FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(COMPONENT + "Firewall", named("firewall"), None, opts)
+        here = pulumi.ResourceOptions(parent=self)
+        self.groups = {
+            part: aws.ec2.SecurityGroup(named(part), description=f"For {what}", vpc_id=args.vpc_id, opts=here)
+            for part, what in GROUPS.items()
+        }
+        for source, target, port in ALLOWED:
+            aws.vpc.SecurityGroupEgressRule(
+                named(f"{source}-to-{target}"),
+                security_group_id=self.groups[source].id,
+                referenced_security_group_id=self.groups[target].id,
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                description=f"To {GROUPS[target]}",
+                opts=here,
+            )
+            aws.vpc.SecurityGroupIngressRule(
+                named(f"{target}-of-{source}"),
+                security_group_id=self.groups[target].id,
+                referenced_security_group_id=self.groups[source].id,
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                description=f"From {GROUPS[source]}",
+                opts=here,
+            )
+        for source in MAY_CALL_AWS:
+            aws.vpc.SecurityGroupEgressRule(
+                named(f"{source}-to-aws"),
+                security_group_id=self.groups[source].id,
+                cidr_ipv4="0.0.0.0/0",
+                ip_protocol="tcp",
+                from_port=HTTPS,
+                to_port=HTTPS,
+                description="To AWS's APIs through the NAT gateway",
+                opts=here,
+            )
+        self.register_outputs({})
+
+    def group_id(self, part: str) -> pulumi.Output[str]:
+        """The id of a part's security group."""
+        return self.groups[part].id

@@ -1,0 +1,115 @@
+"""The functions: one writes and reads a session per request, one audits the sessions afterwards."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.archive import function_archive
+from infra.naming import COMPONENT, named
+
+RUNTIME = "python3.13"
+SESSION_HANDLER = "function.handler.handler"
+AUDIT_HANDLER = "function.audit.handler"
+# Up to 5,000 sessions a call, read one after the other; nobody waits for it but the collector.
+AUDIT_TIMEOUT_S = 120
+
+# What a function in a VPC needs to have its network interfaces made and removed.
+INTERFACES_POLICY = "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess"
+
+
+@dataclass(frozen=True)
+class FunctionArgs:
+    """Where the functions run and what they are told."""
+
+    subnet_ids: Sequence[pulumi.Input[str]]
+    security_group_id: pulumi.Input[str]
+    environment: Mapping[str, pulumi.Input[str]]
+    memory_mb: int
+    timeout_s: int
+    retention_days: int
+
+
+class Functions(pulumi.ComponentResource):
+    """Two functions from one archive: `session` behind the balancer, `audit` called by the collector."""
+
+    def __init__(self, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(COMPONENT + "Functions", named("functions"), None, opts)
+        here = pulumi.ResourceOptions(parent=self)
+        self.logs = {
+            part: aws.cloudwatch.LogGroup(named(part), retention_in_days=args.retention_days, opts=here)
+            for part in ("session", "audit")
+        }
+        role = aws.iam.Role(
+            named("function"),
+            description="What the functions may do",
+            assume_role_policy=json.dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "lambda.amazonaws.com"},
+                            "Action": "sts:AssumeRole",
+                        }
+                    ],
+                }
+            ),
+            opts=here,
+        )
+        policy = aws.iam.RolePolicy(
+            named("function"),
+            role=role.id,
+            policy=pulumi.Output.json_dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            # No CreateLogGroup: a late log line would make the group again after a destroy.
+                            "Sid": "WriteLogs",
+                            "Effect": "Allow",
+                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                            "Resource": [group.arn.apply(lambda arn: f"{arn}:*") for group in self.logs.values()],
+                        },
+                        {
+                            # X-Ray knows no resources to name.
+                            "Sid": "SendTraces",
+                            "Effect": "Allow",
+                            "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+                            "Resource": "*",
+                        },
+                    ],
+                }
+            ),
+            opts=here,
+        )
+        interfaces = aws.iam.RolePolicyAttachment(
+            named("interfaces"), role=role.name, policy_arn=INTERFACES_POLICY, opts=here
+        )
+        # Destroyed in the opposite order: while the functions go, the role can still remove their network interfaces.
+        after = pulumi.ResourceOptions(parent=self, depends_on=[policy, interfaces])
+        archive = function_archive()
+
+        def function(part: str, description: str, handler: str, timeout_s: int) -> aws.lambda_.Function:
+            return aws.lambda_.Function(
+                named(part),
+                description=description,
+                runtime=RUNTIME,
+                architectures=["x86_64"],
+                handler=handler,
+                code=archive,
+                role=role.arn,
+                memory_size=args.memory_mb,
+                timeout=timeout_s,
+                vpc_config={"subnet_ids": args.subnet_ids, "security_group_ids": [args.security_group_id]},
+                environment={"variables": dict(args.environment)},
+                tracing_config={"mode": "Active"},
+                logging_config={"log_format": "Text", "log_group": self.logs[part].name},
+                opts=after,
+            )
+
+        self.session = function("session", "Writes and reads one session", SESSION_HANDLER, args.timeout_s)
+        self.audit = function("audit", "Reads sessions back and compares them", AUDIT_HANDLER, AUDIT_TIMEOUT_S)
+        self.register_outputs({"session": self.session.name, "audit": self.audit.name})

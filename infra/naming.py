@@ -1,0 +1,46 @@
+"""Names that fit AWS's limits whatever the stack is called, and tags on everything that can have them."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import cast
+
+import pulumi
+
+# The tightest limit that a name here meets: a load balancer's 32 characters. Pulumi adds a hyphen and 7 characters.
+LIMIT = 32
+SUFFIX = 8
+
+COMPONENT = "elasticache-cluster-mode:infra:"
+
+
+def named(part: str, stack: str | None = None) -> str:
+    """`<stack>-<part>` in lower case, shortened so that it keeps within LIMIT with Pulumi's suffix.
+
+    Long stack names that begin alike stay apart by four characters of their digest.
+    """
+    full = stack or pulumi.get_stack()
+    prefix = re.sub(r"[^a-z0-9]+", "-", full.lower()).strip("-") or "stack"
+    if not prefix[0].isalpha():
+        prefix = "s-" + prefix  # a replication group's id begins with a letter
+    room = LIMIT - SUFFIX - len(part) - 1
+    if len(prefix) > room:
+        digest = hashlib.sha256(full.encode()).hexdigest()[:4]
+        prefix = prefix[: room - 5].rstrip("-") + "-" + digest
+    return f"{prefix}-{part}"
+
+
+def tag_everything() -> None:
+    """Tags every resource that takes tags, so that what a stack left behind can be found by its tag."""
+    tags = {"Project": pulumi.get_project(), "Stack": pulumi.get_stack()}
+
+    def add(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        # Every resource class of pulumi_aws hands over all its properties, unset ones as None.
+        if not args.type_.startswith("aws:") or "tags" not in args.props:
+            return None
+        props = dict(args.props)
+        own = cast("Mapping[str, str]", props["tags"] or {})
+        props["tags"] = {**tags, "Name": args.name, **own}
+        return pulumi.ResourceTransformationResult(props, args.opts)
+
+    pulumi.runtime.register_stack_transformation(add)

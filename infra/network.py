@@ -1,0 +1,124 @@
+"""The network: a VPC over two zones, where nothing listens to the internet and little may speak to it."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.naming import COMPONENT, named
+
+
+@dataclass(frozen=True)
+class NetworkArgs:
+    """Two zones, or none to take the region's first two."""
+
+    zones: tuple[str, ...]
+
+
+class Network(pulumi.ComponentResource):
+    """VPC, subnets and routes.
+
+    - public: one subnet with the NAT gateway and nothing else
+    - private: cache and load tasks; the tasks reach AWS's APIs through the NAT gateway, S3 through its endpoint
+    - inner: balancer and function; no way out at all, for neither needs one
+    """
+
+    def __init__(self, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(COMPONENT + "Network", named("network"), None, opts)
+        here = pulumi.ResourceOptions(parent=self)
+        vpc = aws.ec2.Vpc(
+            named("vpc"),
+            cidr_block="10.0.0.0/16",
+            enable_dns_hostnames=True,
+            enable_dns_support=True,
+            opts=here,
+        )
+        self.vpc_id = vpc.id
+        # Everything here names its own group; the default one lets its members talk to each other, so it gets no rule.
+        aws.ec2.DefaultSecurityGroup(named("default"), vpc_id=vpc.id, ingress=[], egress=[], opts=here)
+
+        zones: list[pulumi.Input[str]] = list(args.zones) or _first_two_zones(self)
+        public = self._subnet("public", vpc, "10.0.0.0/24", zones[0])
+        private = [self._subnet(f"private-{i}", vpc, f"10.0.{10 + i}.0/24", zones[i]) for i in range(2)]
+        inner = [self._subnet(f"inner-{i}", vpc, f"10.0.{20 + i}.0/24", zones[i]) for i in range(2)]
+        self.private_subnet_ids = [subnet.id for subnet in private]
+        self.inner_subnet_ids = [subnet.id for subnet in inner]
+
+        gateway = aws.ec2.InternetGateway(named("igw"), vpc_id=vpc.id, opts=here)
+        public_table = aws.ec2.RouteTable(named("public"), vpc_id=vpc.id, opts=here)
+        public_route = aws.ec2.Route(
+            named("public-out"),
+            route_table_id=public_table.id,
+            destination_cidr_block="0.0.0.0/0",
+            gateway_id=gateway.id,
+            opts=here,
+        )
+        self._associate("public", public_table, [public])
+
+        address = aws.ec2.Eip(
+            named("nat"), domain="vpc", opts=pulumi.ResourceOptions(parent=self, depends_on=[gateway])
+        )
+        nat = aws.ec2.NatGateway(
+            named("nat"),
+            allocation_id=address.id,
+            subnet_id=public.id,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[public_route]),
+        )
+        private_table = aws.ec2.RouteTable(named("private"), vpc_id=vpc.id, opts=here)
+        nat_route = aws.ec2.Route(
+            named("private-out"),
+            route_table_id=private_table.id,
+            destination_cidr_block="0.0.0.0/0",
+            nat_gateway_id=nat.id,
+            opts=here,
+        )
+        self._associate("private", private_table, private)
+        inner_table = aws.ec2.RouteTable(named("inner"), vpc_id=vpc.id, opts=here)
+        self._associate("inner", inner_table, inner)
+
+        endpoint = aws.ec2.VpcEndpoint(
+            named("s3"),
+            vpc_id=vpc.id,
+            vpc_endpoint_type="Gateway",
+            service_name=aws.get_region_output(opts=pulumi.InvokeOutputOptions(parent=self)).region.apply(
+                lambda region: f"com.amazonaws.{region}.s3"
+            ),
+            route_table_ids=[private_table.id],
+            opts=here,
+        )
+        # What a task needs before it can pull its image or write a log line.
+        self.way_out: list[pulumi.Resource] = [nat_route, endpoint, *self._private_associations]
+        self.register_outputs({"vpcId": vpc.id})
+
+    def _subnet(self, part: str, vpc: aws.ec2.Vpc, cidr: str, zone: pulumi.Input[str]) -> aws.ec2.Subnet:
+        return aws.ec2.Subnet(
+            named(part),
+            vpc_id=vpc.id,
+            cidr_block=cidr,
+            availability_zone=zone,
+            map_public_ip_on_launch=False,
+            # A zone that AWS adds or renames later must not replace subnets and all that lives in them.
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["availability_zone"]),
+        )
+
+    def _associate(self, part: str, table: aws.ec2.RouteTable, subnets: list[aws.ec2.Subnet]) -> None:
+        associations = [
+            aws.ec2.RouteTableAssociation(
+                named(f"{part}-{i}"),
+                route_table_id=table.id,
+                subnet_id=subnet.id,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for i, subnet in enumerate(subnets)
+        ]
+        if part == "private":
+            self._private_associations = associations
+
+
+def _first_two_zones(parent: pulumi.Resource) -> list[pulumi.Input[str]]:
+    names = aws.get_availability_zones_output(
+        state="available",
+        filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
+        opts=pulumi.InvokeOutputOptions(parent=parent),
+    ).names
+    return [names[0], names[1]]
