@@ -9,11 +9,11 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.naming import COMPONENT, named
-from infra.results import PREFIX
+from infra.results import WRITTEN
 
 UI_PORT = 8089
-# The namespace of the custom metrics that the master prints as Embedded Metric Format lines.
-METRICS_NAMESPACE = "ElastiCacheClusterMode"
+# The namespace of the custom metrics that the master prints as Embedded Metric Format lines (locust/evidence.py).
+METRICS_NAMESPACE = "LoadGenerator"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Load(pulumi.ComponentResource):
                 statement(
                     "WriteRunFolders",
                     ["s3:PutObject", "s3:GetObject"],
-                    pulumi.Output.concat(args.bucket_arn, "/", PREFIX, "*"),
+                    [pulumi.Output.concat(args.bucket_arn, "/", prefix, "*") for prefix in WRITTEN],
                 ),
                 statement("ListRunFolders", ["s3:ListBucket"], args.bucket_arn),
                 statement("WatchTheReshard", ["elasticache:DescribeReplicationGroups"], args.cache_arn),
