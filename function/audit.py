@@ -1,0 +1,162 @@
+"""The audit: which of the acknowledged sessions does the cluster not hold as they were written?
+
+Safe while slots move: it only reads, follows redirects, and reads a session that seems missing or different once more
+on its own, with a new layout, before it is reported.
+"""
+
+import os
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from function import environment, session
+from function.client import HOPS, REPLY_S, CacheError, Cluster, Node, redirected
+from function.deadline import Context, Deadline
+from function.link import Command
+from function.redispy import (
+    AskError,
+    ClusterDownError,
+    LostError,
+    MovedError,
+    ResponseError,
+    SilentError,
+)
+from function.reply import log
+
+MOST = 5000
+BATCH = 500  # commands in flight to one node: some 30 kB out and 80 kB back, within what sockets buffer
+
+
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Check the event's sessions; if not all could be checked, `error` says why and `checked` how many were."""
+    audit: Audit | None = None
+    record: dict[str, Any] = {"type": "AUDIT", "requestId": context.aws_request_id}
+    answer: dict[str, Any] = {}
+    try:
+        sessions = _sessions(event)
+        with Cluster(environment.read(os.environ)) as cluster:
+            try:
+                audit = Audit(cluster, Deadline.of(context))
+                audit.check(sessions)
+            finally:
+                record |= {"redirects": cluster.redirects, "retries": cluster.retries}
+    except ValueError as error:  # of the event or the environment
+        answer["error"] = str(error)
+    except CacheError as error:
+        answer["error"] = type(error).__name__.removesuffix("Error")
+        record["detail"] = str(error)
+    except Exception as error:  # noqa: BLE001 - the caller gets an answer, the log the cause
+        answer["error"] = "internal"
+        record["detail"] = f"{type(error).__name__}: {error}"
+    answer |= {
+        "checked": audit.checked if audit else 0,
+        "missing": audit.missing if audit else [],
+        "different": audit.different if audit else [],
+    }
+    log(record | answer | {"missing": len(answer["missing"]), "different": len(answer["different"])})
+    return answer
+
+
+def _sessions(event: dict[str, Any]) -> list[str]:
+    """Read the event, refusing what is not a list of at most 5,000 session ids."""
+    given = event.get("sessions")
+    if not isinstance(given, list):
+        raise ValueError(  # noqa: TRY004 - all that is wrong with an event is one kind of error
+            f"'sessions' is {type(given).__name__}: send a list of session ids"
+        )
+    words: list[Any] = given
+    if len(words) > MOST:
+        raise ValueError(f"'sessions' holds {len(words)} ids: send at most {MOST} a call")
+    for word in words:
+        try:
+            good = str(uuid.UUID(word)) == word
+        except (ValueError, TypeError, AttributeError):
+            good = False
+        if not good:
+            raise ValueError(f"'sessions' holds {word!r}: send session ids as the function's replies named them")
+    return list(dict.fromkeys(words))
+
+
+class Audit:
+    """One pass over some sessions; what it has found so far is true also after `check` ended in a CacheError."""
+
+    def __init__(self, cluster: Cluster, deadline: Deadline) -> None:
+        self.checked = 0
+        self.missing: list[str] = []
+        self.different: list[str] = []
+        self._cluster = cluster
+        self._deadline = deadline
+        self._pending: dict[str, Node | None] = {}  # to be read where an ASK said, or (None) from the owner
+
+    def check(self, sessions: Sequence[str]) -> None:
+        """Compare every session with what it must hold."""
+        self._pending = dict.fromkeys(sessions)
+        self._cluster.persist(self._read_all, self._deadline)
+        doubtful = [*self.missing, *self.different]
+        if doubtful:
+            self._cluster.forget_layout()
+        for one in doubtful:
+            key = session.key(one)
+            held = session.held(self._cluster.execute(key, "HGETALL", key, deadline=self._deadline))
+            if held == session.fields(one):
+                (self.missing if one in self.missing else self.different).remove(one)
+
+    def _read_all(self) -> None:
+        for _ in range(HOPS):
+            if not self._pending:
+                return
+            self._read_once()
+        if self._pending:
+            raise ClusterDownError(f"{len(self._pending)} sessions were redirected {HOPS} times in a row")
+
+    def _read_once(self) -> None:
+        """Send what is pending, in batches to each node; what was answered leaves `_pending`."""
+        groups: defaultdict[Node, list[str]] = defaultdict(list)
+        for one, asked in self._pending.items():
+            groups[asked or self._cluster.owner(session.slot(one), self._deadline)].append(one)
+        passing: ResponseError | None = None
+        for node, group in groups.items():
+            for start in range(0, len(group), BATCH):
+                passing = self._read_batch(node, group[start : start + BATCH]) or passing
+        if passing:
+            raise passing
+
+    def _read_batch(self, node: Node, batch: Sequence[str]) -> ResponseError | None:
+        """Read a batch from one node; return the last error reply that is not a redirect."""
+        commands: list[Command] = []
+        for one in batch:
+            commands += [("ASKING",)] if self._pending[one] else []
+            commands.append(("HGETALL", session.key(one)))
+        try:
+            link = self._cluster.link(node, self._deadline)
+            replies = iter(link.exchange(commands, self._deadline.share(1 / 3, REPLY_S)))
+        except (LostError, SilentError):
+            self._cluster.drop(node)
+            self._pending.update(dict.fromkeys(batch))
+            raise
+        error: ResponseError | None = None
+        for one in batch:
+            if self._pending[one]:
+                next(replies)  # ASKING's own
+            reply = next(replies)
+            if isinstance(reply, AskError):  # of which MovedError is one
+                self._cluster.redirects += 1
+                to = redirected(reply, link)
+                asking = not isinstance(reply, MovedError)
+                self._pending[one] = to if asking else None
+                if not asking:
+                    self._cluster.moved(session.slot(one), to)
+            elif isinstance(reply, ResponseError):
+                self._pending[one] = None
+                error = reply
+            else:
+                self._judge(one, reply)
+        return error
+
+    def _judge(self, one: str, reply: list[bytes]) -> None:
+        del self._pending[one]
+        self.checked += 1
+        held = session.held(reply)
+        if held != session.fields(one):
+            (self.different if held else self.missing).append(one)

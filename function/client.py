@@ -1,0 +1,290 @@
+"""A thin client of a cluster: it finds a key's owner, follows the cluster while slots move, and counts what that took.
+
+One command, one key. A try ends in a reply or in one of these:
+
+- MOVED, ASK: go where the cluster says (`redirects`).
+- TRYAGAIN, CLUSTERDOWN, MASTERDOWN, READONLY, LOADING, a lost connection, silence: wait a little, ask the cluster who
+  owns the slot now, try again (`retries`).
+- Anything else (credentials, a command that the server does not know): no second try would help.
+
+Tries go on inside the deadline, each with a part of the time that is left, so that one silent node does not use all of
+it. Commands must be safe to send twice: a connection lost after the send does not tell whether the command was carried
+out.
+"""
+
+import bisect
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
+
+from function.deadline import Deadline
+from function.environment import Cache
+from function.link import Command, Link, Reply
+from function.redispy import (
+    AskError,
+    AuthenticationError,
+    AuthorizationError,
+    ClusterDownError,
+    LostError,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    SilentError,
+    TryAgainError,
+    key_slot,
+)
+from function.resolve import Address, UnresolvedError, resolve
+
+T = TypeVar("T")
+Node = tuple[str, int]
+
+TRIES = 100
+HOPS = 5  # redirects of one try in a row, before the cluster is given time to agree with itself
+CONNECT_S = 1.5  # one lost SYN is sent again after a second
+LAYOUT_S = 2.0
+REPLY_S = 5.0
+RESOLVE_S = 5.0
+PAUSE_S = 0.5  # the longest; the first is at most 5 ms
+
+_PASSING = (TryAgainError, ClusterDownError, MasterDownError, ReadOnlyError)
+_PASSING_TEXTS = ("NOREPLICAS", "MISCONF")
+_REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
+
+
+class CacheError(Exception):
+    """The cache could not be used; the message is for the log."""
+
+
+class UnavailableError(CacheError):
+    """The cache cannot serve this key now, and what stood in the way is known."""
+
+
+class OutOfTimeError(CacheError):
+    """The deadline came while a node stayed silent."""
+
+
+class RefusedError(CacheError):
+    """The cache answered with a refusal that trying again does not change."""
+
+
+class Layout:
+    """Who owns which slots, as one node told it."""
+
+    def __init__(self, rows: list[list[Reply]], told_by: str) -> None:
+        self._owners: dict[int, tuple[int, Node]] = {}
+        self.nodes: dict[Node, None] = {}  # primaries first, in the order told
+        replicas: list[Node] = []
+        for first, last, primary, *others in rows:
+            owner = _node(primary, told_by)
+            self._owners[first] = (last, owner)
+            self.nodes[owner] = None
+            replicas += [_node(other, told_by) for other in others]
+        self.nodes.update(dict.fromkeys(replicas))
+        self._firsts = sorted(self._owners)
+        self._moved: dict[int, Node] = {}
+
+    def owner(self, slot: int) -> Node | None:
+        """Return the node that owns the slot; None if nobody does."""
+        if slot in self._moved:
+            return self._moved[slot]
+        at = bisect.bisect_right(self._firsts, slot) - 1
+        if at < 0:
+            return None
+        last, owner = self._owners[self._firsts[at]]
+        return owner if slot <= last else None
+
+    def moved(self, slot: int, owner: Node) -> None:
+        """Note what a MOVED said."""
+        self._moved[slot] = owner
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether a MOVED has said otherwise."""
+        return bool(self._moved)
+
+
+def _node(told: list[Reply], told_by: str) -> Node:
+    """Read a node of CLUSTER SLOTS; one without a host is where the answer came from."""
+    host = told[0].decode() if told[0] else ""
+    return (told_by if host in {"", "?"} else host), int(told[1])
+
+
+def redirected(reply: AskError, link: Link) -> Node:
+    """Say where an ASK or MOVED points; without a host, at another port of the host that sent it."""
+    host, port = reply.node_addr
+    return (link.place[0] if host in {"", "?"} else host), port
+
+
+class Cluster:
+    """A client of the cluster behind one endpoint. Not for use by several threads at once."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.redirects = 0
+        self.retries = 0
+        self._cache = cache
+        self._layout: Layout | None = None
+        self._known: tuple[Node, ...] = ()
+        self._links: dict[Node, Link] = {}
+        self._suspects: set[Node] = set()
+
+    def connect(self, key: str, deadline: Deadline) -> None:
+        """Be connected to the owner of key: resolve the endpoint, connect, learn the layout, connect to the owner.
+
+        What an invocation before has left is used if it is still good; a layout that a MOVED has contradicted is not.
+        """
+        if self._layout and self._layout.contradicted:
+            self._layout = None
+        for node in list(self._links):
+            if node in self._links and not self._links[node].idle():
+                self.drop(node)
+        slot = key_slot(key.encode())
+        self.persist(lambda: self.link(self.owner(slot, deadline), deadline), deadline)
+
+    def execute(self, key: str, *command: str, deadline: Deadline) -> Reply:
+        """Send a command on one key to the key's owner, wherever it is by now, and return the reply."""
+        slot = key_slot(key.encode())
+        return self.persist(lambda: self._follow(slot, command, deadline), deadline)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for link in self._links.values():
+            link.close()
+        self._links = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def persist(self, step: Callable[[], T], deadline: Deadline) -> T:
+        """Take a step again, each time after a pause and with a new layout, until it succeeds or the time is up."""
+        error: Exception | None = None
+        for number in range(TRIES):
+            try:
+                return step()
+            except _REFUSALS as failure:
+                raise RefusedError(f"{self._cache} refused: {failure}") from failure
+            except OutOfMemoryError as failure:
+                raise UnavailableError(f"{self._cache} is out of memory: {failure}") from failure
+            except (*_PASSING, LostError, SilentError, UnresolvedError) as failure:
+                error = failure
+            except ResponseError as failure:
+                if not str(failure).startswith(_PASSING_TEXTS):
+                    raise RefusedError(f"{self._cache} refused: {failure}") from failure
+                error = failure
+            pause = random.uniform(0.001, min(PAUSE_S, 0.005 * 2**number))  # noqa: S311 - spreads retries, no secret
+            if pause >= deadline.left():
+                break
+            time.sleep(pause)
+            self.retries += 1
+            self._layout = None
+        if isinstance(error, SilentError):
+            raise OutOfTimeError(f"no answer in time from {self._cache}: {error}") from error
+        raise UnavailableError(f"{self._cache} cannot serve: {error}") from error
+
+    def owner(self, slot: int, deadline: Deadline) -> Node:
+        """Return the slot's owner, after asking for the layout if it is not known."""
+        if self._layout is None:
+            self._layout = self._learn(deadline)
+            self._known = tuple(self._layout.nodes)
+        owner = self._layout.owner(slot)
+        if owner is None:
+            raise ClusterDownError(f"no node owns slot {slot}")
+        return owner
+
+    def moved(self, slot: int, owner: Node) -> None:
+        """Note what a MOVED said: the slot's next command goes there; `connect` will ask for the whole layout again."""
+        if self._layout:
+            self._layout.moved(slot, owner)
+
+    def forget_layout(self) -> None:
+        """Ask for the layout again before the next command."""
+        self._layout = None
+
+    def link(self, node: Node, deadline: Deadline) -> Link:
+        """Return the connection to a node, made if there is none."""
+        if node not in self._links:
+            self._links[node] = self._connect(node[0], resolve(*node, deadline.share(1 / 2, RESOLVE_S)), deadline)
+        return self._links[node]
+
+    def drop(self, node: Node) -> None:
+        """Close the connection to a node that has failed; it is asked last from now on."""
+        link = self._links.get(node)
+        if link is not None:
+            link.close()
+            self._suspects.add(link.place)
+            self._links = {name: other for name, other in self._links.items() if other is not link}
+
+    def _follow(self, slot: int, command: Command, deadline: Deadline) -> Reply:
+        """Make one try, going where redirects say."""
+        node = self.owner(slot, deadline)
+        asking = False
+        for _ in range(HOPS):
+            link = self.link(node, deadline)
+            commands = [("ASKING",), command] if asking else [command]
+            try:
+                reply = link.exchange(commands, deadline.share(1 / 3, REPLY_S))[-1]
+            except (LostError, SilentError):
+                self.drop(node)
+                raise
+            if not isinstance(reply, AskError):  # of which MovedError is one
+                if isinstance(reply, ResponseError):
+                    raise reply
+                return reply
+            self.redirects += 1
+            node = redirected(reply, link)
+            asking = not isinstance(reply, MovedError)
+            if not asking:
+                self.moved(slot, node)
+        raise ClusterDownError(f"slot {slot} was redirected {HOPS} times in a row, last to {node[0]}:{node[1]}")
+
+    def _learn(self, deadline: Deadline) -> Layout:
+        """Ask for the layout: who is connected first, then the endpoint's addresses and known nodes, suspects last."""
+        for node, link in list(self._links.items()):
+            try:
+                return self._ask(link, deadline)
+            except (LostError, SilentError):
+                self.drop(node)
+        candidates: list[tuple[str, Address]] = []
+        error: Exception | None = None
+        for host, port in ((self._cache.host, self._cache.port), *self._known):
+            try:
+                candidates += [(host, address) for address in resolve(host, port, deadline.share(1 / 2, RESOLVE_S))]
+            except UnresolvedError as failure:
+                error = error or failure
+        candidates.sort(key=lambda candidate: candidate[1].place in self._suspects)
+        for host, address in candidates:
+            try:
+                link = self._links[address.place] = self._connect(host, [address], deadline)
+                return self._ask(link, deadline)
+            except (LostError, SilentError) as failure:
+                if isinstance(failure, _REFUSALS):
+                    raise
+                self.drop(address.place)
+                error = failure
+                self.retries += 1
+        raise error or UnresolvedError(f"{self._cache} has no address")
+
+    @staticmethod
+    def _ask(link: Link, deadline: Deadline) -> Layout:
+        return Layout(link.call("CLUSTER", "SLOTS", until=deadline.share(1 / 3, LAYOUT_S)), link.place[0])
+
+    def _connect(self, name: str, addresses: Sequence[Address], deadline: Deadline) -> Link:
+        """Connect to the first of the addresses that answers; one that is connected already is not connected again."""
+        error: Exception | None = None
+        for address in addresses:
+            if address.place in self._links:
+                return self._links[address.place]
+            try:
+                return Link(name, address, self._cache, deadline.share(1 / 3, CONNECT_S))
+            except (LostError, SilentError) as failure:
+                if isinstance(failure, _REFUSALS):
+                    raise
+                self._suspects.add(address.place)
+                error = failure
+        raise error or UnresolvedError(f"{name} has no address")

@@ -1,0 +1,36 @@
+"""The moment by which an invocation must have answered."""
+
+import time
+from typing import Protocol
+
+
+class Context(Protocol):
+    """The part of Lambda's context object that is used here."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the invocation."""
+        ...
+
+
+class Deadline:
+    """A fixed moment on the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self.at = time.monotonic() + seconds
+
+    @classmethod
+    def of(cls, context: Context) -> "Deadline":
+        """Lambda's own limit less what it takes to log and answer: a tenth of the time left, half a second at most."""
+        left = context.get_remaining_time_in_millis() / 1000
+        return cls(left - min(0.5, left / 10))
+
+    def left(self) -> float:
+        """Seconds left; negative once the moment has passed."""
+        return self.at - time.monotonic()
+
+    def share(self, part: float, at_most: float) -> float:
+        """The moment by which one step must be done, so that there is time for another if it is not."""
+        now = time.monotonic()
+        return now + min(at_most, max(0.0, self.at - now) * part)

@@ -1,0 +1,79 @@
+"""One invocation: write a session to the cluster, read it back, and say how long each step took."""
+
+import os
+import time
+from http import HTTPStatus
+from typing import Any
+
+from function import environment, session
+from function.client import Cluster, OutOfTimeError, RefusedError, UnavailableError
+from function.deadline import Context, Deadline
+from function.reply import log, respond
+
+_kept: dict[environment.Cache, Cluster] = {}
+_invocations = 0
+
+
+class DifferentError(Exception):
+    """The value read is not the value written."""
+
+
+_FAILURES: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
+    (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
+    (OutOfTimeError, HTTPStatus.GATEWAY_TIMEOUT, "deadline"),
+    (RefusedError, HTTPStatus.INTERNAL_SERVER_ERROR, "refused"),
+    (DifferentError, HTTPStatus.INTERNAL_SERVER_ERROR, "different"),
+    (environment.EnvironmentRefusedError, HTTPStatus.INTERNAL_SERVER_ERROR, "environment"),
+    (Exception, HTTPStatus.INTERNAL_SERVER_ERROR, "internal"),
+)
+
+
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Serve one request of the load balancer. The caller learns what kind of failure it was; the log, why."""
+    global _invocations  # noqa: PLW0603 - the life of the process is what a cold start is about
+    _invocations += 1
+    record: dict[str, Any] = {"type": "ECL", "requestId": context.aws_request_id, "cold": _invocations == 1}
+    try:
+        cache = environment.read(os.environ)
+        deadline = Deadline.of(context)
+        cluster = _kept.get(cache) or Cluster(cache)
+        if cache.reused:
+            _kept[cache] = cluster
+        try:
+            reply = _serve(cluster, deadline, record)
+        finally:
+            if not cache.reused:
+                cluster.close()
+    except Exception as error:  # noqa: BLE001 - every failure becomes one log line and one JSON answer
+        status, kind = next((status, kind) for family, status, kind in _FAILURES if isinstance(error, family))
+        log(record | {"status": status.value, "error": kind, "detail": f"{type(error).__name__}: {error}"})
+        return respond(event, status, {"error": kind, "requestId": context.aws_request_id})
+    log(record)
+    return respond(event, HTTPStatus.OK, reply)
+
+
+def _serve(cluster: Cluster, deadline: Deadline, record: dict[str, Any]) -> dict[str, Any]:
+    """Take the three timed steps; what is known so far is in `record` whatever happens."""
+    drawn = session.new_id()
+    key, values = session.key(drawn), session.fields(drawn)
+    words = session.flat(values)
+    record["session"] = drawn
+    redirects, retries = cluster.redirects, cluster.retries
+    clock = time.perf_counter
+    try:
+        started = clock()
+        cluster.connect(key, deadline)
+        connected = clock()
+        record["connection"] = connected - started
+        cluster.execute(key, "HSET", key, *words, deadline=deadline)
+        written = clock()
+        record["write"] = written - connected
+        found = cluster.execute(key, "HGETALL", key, deadline=deadline)
+        record["read"] = clock() - written
+    finally:
+        record["redirects"] = cluster.redirects - redirects
+        record["retries"] = cluster.retries - retries
+    held = session.held(found)
+    if held != values:
+        raise DifferentError(f"session {drawn}: written {values}, read {held}")
+    return {name: record[name] for name in ("session", "connection", "write", "read", "redirects", "retries")}

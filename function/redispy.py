@@ -1,0 +1,79 @@
+"""What this room takes of redis-py, and nothing more.
+
+`import redis` runs the package's `__init__`, which loads the asyncio client, `RedisCluster` and every command there is:
+a third of a cold start, and on Python 3.11.0 to 3.11.2 also the package async_timeout, which the function's archive
+does not hold. Here the package's initialiser is put off until somebody asks `redis` for a name that it would define, so
+that `import redis` by others in the same process works as ever.
+"""
+
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Deferred(ModuleType):
+    """A package whose submodules can be imported before its initialiser has run."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Run the initialiser: called only for a name that the package does not have yet."""
+        spec = self.__spec__
+        if name.startswith("__") or spec is None or spec.loader is None:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        self.__class__ = ModuleType  # pyright: ignore[reportAttributeAccessIssue] # allowed between module types
+        spec.loader.exec_module(self)
+        return getattr(self, name)
+
+
+def _defer_initialiser(package: str) -> None:
+    spec = importlib.util.find_spec(package) if package not in sys.modules else None
+    if spec is not None:
+        module = importlib.util.module_from_spec(spec)
+        module.__class__ = _Deferred
+        sys.modules[package] = module
+
+
+_defer_initialiser("redis")
+
+from redis.connection import Connection, SSLConnection  # noqa: E402 - only after the initialiser is put off
+from redis.crc import key_slot  # noqa: E402 - as above
+from redis.exceptions import (  # noqa: E402 - as above
+    AskError,
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    InvalidResponse,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as LostError  # noqa: E402 - as above
+from redis.exceptions import TimeoutError as SilentError  # noqa: E402 - as above
+
+__all__ = [
+    "AskError",
+    "AuthenticationError",
+    "AuthorizationError",
+    "BusyLoadingError",
+    "ClusterDownError",
+    "Connection",
+    "InvalidResponse",
+    "LostError",
+    "MasterDownError",
+    "MovedError",
+    "NoPermissionError",
+    "OutOfMemoryError",
+    "ReadOnlyError",
+    "RedisError",
+    "ResponseError",
+    "SSLConnection",
+    "SilentError",
+    "TryAgainError",
+    "key_slot",
+]

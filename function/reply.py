@@ -1,0 +1,26 @@
+"""Answers to the load balancer and lines in the log."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+
+def respond(event: dict[str, Any], status: HTTPStatus, body: dict[str, Any]) -> dict[str, Any]:
+    """Answer as an Application Load Balancer wants it: with single or multiple header values, as it asked."""
+    answer: dict[str, Any] = {
+        "statusCode": status.value,
+        "statusDescription": f"{status.value} {status.phrase}",
+        "isBase64Encoded": False,
+        "body": json.dumps(body),
+    }
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    if "multiValueHeaders" in event:
+        answer["multiValueHeaders"] = {name: [value] for name, value in headers.items()}
+    else:
+        answer["headers"] = headers
+    return answer
+
+
+def log(record: dict[str, Any]) -> None:
+    """Print one line, at once: a process that is frozen or killed next must not keep it."""
+    print(json.dumps(record), flush=True)

@@ -1,0 +1,88 @@
+"""Names to addresses, within a time limit.
+
+getaddrinfo knows no limit of its own: a resolver that does not answer holds it for ten seconds and more. Names are
+therefore looked up on a thread that is kept between invocations (a thread each time would cost as much as the
+connection that is being measured); one that hangs is left behind and replaced. Numeric addresses need no resolver and
+are answered in place.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+SocketAddress = tuple[Any, ...]
+
+
+class UnresolvedError(OSError):
+    """The name has no address, or none was found in time."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """One address of a name."""
+
+    family: int
+    sockaddr: SocketAddress
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Numeric host and port: what two names of one node have in common."""
+        return str(self.sockaddr[0]), int(self.sockaddr[1])
+
+
+Answer = SimpleQueue["Sequence[Address] | OSError"]
+
+
+def resolve(host: str, port: int, until: float) -> Sequence[Address]:
+    """Return the addresses of host in the resolver's order; `until` is a moment on the monotonic clock."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError, ValueError):
+            socket.inet_pton(family, host)
+            return _look_up(host, port, socket.AI_NUMERICHOST)
+    found = _Resolver.ask(host, port, until)
+    if isinstance(found, OSError):
+        raise UnresolvedError(f"{host} does not resolve: {found}") from found
+    return found
+
+
+def _look_up(host: str, port: int, flags: int = 0) -> Sequence[Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
+
+
+class _Resolver:
+    """The thread that waits for getaddrinfo."""
+
+    _current: "_Resolver | None" = None
+
+    def __init__(self) -> None:
+        self.questions: SimpleQueue[tuple[str, int, Answer]] = SimpleQueue()
+        threading.Thread(target=self._serve, name="resolver", daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            host, port, answer = self.questions.get()
+            try:
+                answer.put(_look_up(host, port))
+            except OSError as error:
+                answer.put(error)
+            except ValueError as error:  # a label that is too long, a NUL: not a name at all
+                answer.put(OSError(str(error)))
+
+    @classmethod
+    def ask(cls, host: str, port: int, until: float) -> "Sequence[Address] | OSError":
+        resolver = cls._current
+        if resolver is None:
+            resolver = cls._current = cls()
+        answer: Answer = SimpleQueue()
+        resolver.questions.put((host, port, answer))
+        try:
+            return answer.get(timeout=max(0.0, until - time.monotonic()))
+        except Empty:
+            cls._current = None
+            return TimeoutError("the resolver did not answer in time")

@@ -1,0 +1,32 @@
+"""Real clusters for the function's tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rehearsal.cluster import Cluster as RealCluster
+from rehearsal.processes import Processes
+from tests.function.support import Function
+
+
+@pytest.fixture(scope="session")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Servers that end with the test run."""
+    running = Processes(Path(tmp_path_factory.mktemp("servers")))
+    yield running
+    running.stop_all()
+
+
+@pytest.fixture
+def function(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Function:
+    """The handler."""
+    return Function(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="module")
+def cluster(processes: Processes) -> Iterator[RealCluster]:
+    """Two shards, a replica each: for tests that leave it as it was."""
+    running = RealCluster(processes, shards=2, replicas=1).start()
+    yield running
+    running.stop()
