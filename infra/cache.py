@@ -29,6 +29,20 @@ class CacheArgs:
     password: str
 
 
+def refuse_tls_flip(args: pulumi.ResourceHookArgs) -> None:
+    """Stops an update, its preview included, that would switch TLS on or off on a living cluster.
+
+    AWS does it only in two steps, and between them the functions could not connect; what AWS says of one step names
+    neither the setting nor a way out.
+    """
+    before, after = ((inputs or {}).get("transitEncryptionEnabled") for inputs in (args.old_inputs, args.new_inputs))
+    if bool(before) != bool(after):
+        raise pulumi.RunError(
+            f"transitEncryption: {str(bool(after)).lower()} is not allowed on a cluster that was made with "
+            f"{str(bool(before)).lower()}; set it back, or use another stack, or `pulumi destroy` first"
+        )
+
+
 class Cache(pulumi.ComponentResource):
     """A cluster-mode replication group with its own subnet and parameter group, and a user if one is named.
 
@@ -50,6 +64,7 @@ class Cache(pulumi.ComponentResource):
             parameters=[{"name": "cluster-enabled", "value": "yes"}],
             opts=here,
         )
+        hook = pulumi.ResourceHook("tls-stays", refuse_tls_flip, pulumi.ResourceHookOptions(on_dry_run=True))
         users = self._users(args, engine, parameters.name) if args.username else None
         self.group = aws.elasticache.ReplicationGroup(
             named("cache"),
@@ -79,6 +94,7 @@ class Cache(pulumi.ComponentResource):
                 parent=self,
                 # Moving half of the slots takes AWS minutes to hours; the provider would give up after 40 minutes.
                 custom_timeouts=pulumi.CustomTimeouts(create="90m", update="2h", delete="90m"),
+                hooks=pulumi.ResourceHookBinding(before_update=[hook]),
             ),
         )
         self.id = self.group.id
@@ -97,7 +113,8 @@ class Cache(pulumi.ComponentResource):
             user_name="default",
             engine=engine,
             access_string=NO_ACCESS,
-            no_password_required=True,
+            # Valkey's user groups take no user without a password, not even one that is off.
+            passwords=[pulumi.Output.secret(args.password)],
             opts=here,
         )
         user = aws.elasticache.User(

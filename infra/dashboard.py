@@ -10,7 +10,25 @@ import pulumi_aws as aws
 from infra.load import METRICS_NAMESPACE
 from infra.naming import COMPONENT, named
 
-Metric = list[str | dict[str, str]]
+# CloudWatch's quotas: metrics in one chart, and in all charts of one dashboard together.
+METRICS_PER_CHART = 500
+METRICS_PER_DASHBOARD = 2500
+# What may not be left out: the charts that have nothing to do with nodes use fewer.
+RESERVED = 50
+
+# Name, statistic, unit; the first ones are the last to be cut short on a large cluster.
+NODE_METRICS = (
+    ("EngineCPUUtilization", "Maximum", "%"),
+    ("CurrItems", "Average", "keys"),
+    ("NewConnections", "Sum", "per minute"),
+    ("CPUUtilization", "Maximum", "%"),
+    ("BytesUsedForCache", "Average", "bytes"),
+    ("CurrConnections", "Average", "connections"),
+    ("Evictions", "Sum", "per minute"),
+    ("SwapUsage", "Maximum", "bytes"),
+)
+
+Metric = list[str]
 
 
 @dataclass(frozen=True)
@@ -25,15 +43,6 @@ class DashboardArgs:
     function_logs: pulumi.Input[str]
     balancer_suffix: pulumi.Input[str]
     stack: str
-
-
-def nodes(cache_id: str, shards: int, replicas_per_shard: int) -> list[str]:
-    """The names that ElastiCache gives the nodes: known beforehand, so that nothing depends on member_clusters."""
-    return [
-        f"{cache_id}-{shard:04d}-{node:03d}"
-        for shard in range(1, shards + 1)
-        for node in range(1, replicas_per_shard + 2)
-    ]
 
 
 class Dashboard(pulumi.ComponentResource):
@@ -65,58 +74,76 @@ class Dashboard(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
 
+def nodes(cache_id: str, shards: int, replicas_per_shard: int) -> list[str]:
+    """The names that ElastiCache gives the nodes: known beforehand, so that nothing depends on member_clusters."""
+    return [
+        f"{cache_id}-{shard:04d}-{node:03d}"
+        for shard in range(1, shards + 1)
+        for node in range(1, replicas_per_shard + 2)
+    ]
+
+
+def charted_whole(shards: int, replicas_per_shard: int) -> int:
+    """How many of NODE_METRICS can show every node; the others show each shard's first one.
+
+    With 500 nodes all eight would be 4,000 metrics, and a dashboard takes 2,500.
+    """
+    every = shards * (1 + replicas_per_shard)
+    room = METRICS_PER_DASHBOARD - RESERVED - len(NODE_METRICS) * shards
+    return min(len(NODE_METRICS), room // (every - shards))
+
+
+def _chart(title: str, region: str, metrics: Sequence[Metric], stat: str) -> dict[str, object]:
+    properties = {"title": title, "region": region, "stat": stat, "period": 60, "metrics": metrics}
+    return {"type": "metric", "width": 8, "height": 6, "properties": properties}
+
+
+def _insights(field: str, region: str, logs: str) -> dict[str, object]:
+    """A chart of one of the function's own timings, in milliseconds, from its log lines."""
+    ms = f"{field} * 1000"
+    query = (
+        f"SOURCE '{logs}' | filter type = 'ECL' | stats count(*) as invocations, avg({ms}) as average, "
+        f"max({ms}) as maximum, min({ms}) as minimum, pct({ms}, 50) as p50, pct({ms}, 90) as p90, "
+        f"pct({ms}, 95) as p95 by bin(30s)"
+    )
+    properties = {"title": f"{field}: ms by 30 s", "region": region, "view": "table", "query": query}
+    return {"type": "log", "width": 8, "height": 8, "properties": properties}
+
+
 def _widgets(
     args: DashboardArgs, *, region: str, cache_id: str, function: str, logs: str, balancer: str
 ) -> list[dict[str, object]]:
     names = nodes(cache_id, args.shards, args.replicas_per_shard)
+    firsts = [name for name in names if name.endswith("-001")]
+    whole = charted_whole(args.shards, args.replicas_per_shard)
 
-    def chart(title: str, metrics: Sequence[Metric], stat: str = "Average") -> dict[str, object]:
-        return {
-            "type": "metric",
-            "width": 8,
-            "height": 6,
-            "properties": {"title": title, "region": region, "stat": stat, "period": 60, "metrics": metrics},
-        }
+    def per_node(place: int) -> dict[str, object]:
+        metric, stat, unit = NODE_METRICS[place]
+        shown = names if place < whole else firsts
+        title = f"{metric} ({unit})" + ("" if place < whole else ", first node of each shard")
+        return _chart(title, region, [["AWS/ElastiCache", metric, "CacheClusterId", name] for name in shown], stat)
 
-    def per_node(metric: str, stat: str = "Average") -> dict[str, object]:
-        return chart(metric, [["AWS/ElastiCache", metric, "CacheClusterId", node] for node in names], stat)
-
-    def insights(field: str) -> dict[str, object]:
-        query = (
-            f"SOURCE '{logs}' | filter type = 'ECL' | stats count(*) as n, avg({field}), max({field}), min({field}), "
-            f"pct({field}, 50) as p50, pct({field}, 90) as p90, pct({field}, 95) as p95 by bin(30s)"
-        )
-        return {
-            "type": "log",
-            "width": 8,
-            "height": 6,
-            "properties": {"title": f"{field} (s)", "region": region, "view": "timeSeries", "query": query},
-        }
-
+    load = ("Offered", "Achieved", "Failed", "Missed", "Late")
+    http = ("RequestCount", "NewConnectionCount", "HTTPCode_ELB_5XX_Count", "HTTPCode_Target_5XX_Count")
     return [
-        *[insights(field) for field in ("connection", "write", "read")],
-        chart(
-            "Load: offered and achieved per second",
-            [[METRICS_NAMESPACE, name, "Stack", args.stack] for name in ("Offered", "Achieved")],
+        _chart(
+            "Load: offered and achieved (per second)",
+            region,
+            [[METRICS_NAMESPACE, name, "Stack", args.stack] for name in load],
+            "Average",
         ),
-        per_node("BytesUsedForCache"),
-        per_node("NewConnections", "Sum"),
-        per_node("CurrConnections"),
-        per_node("CurrItems"),
-        per_node("CPUUtilization"),
-        per_node("Evictions", "Sum"),
-        per_node("SwapUsage"),
-        chart(
-            "Function",
-            [["AWS/Lambda", m, "FunctionName", function] for m in ("Invocations", "Throttles", "Errors")],
+        _chart(
+            "Function (per minute)",
+            region,
+            [["AWS/Lambda", name, "FunctionName", function] for name in ("Invocations", "Throttles", "Errors")],
             "Sum",
         ),
-        chart(
-            "Balancer",
-            [
-                ["AWS/ApplicationELB", m, "LoadBalancer", balancer]
-                for m in ("NewConnectionCount", "RequestCount", "HTTPCode_ELB_5XX_Count")
-            ],
+        _chart(
+            "Balancer (per minute)",
+            region,
+            [["AWS/ApplicationELB", name, "LoadBalancer", balancer] for name in http],
             "Sum",
         ),
+        *[_insights(field, region, logs) for field in ("connection", "write", "read")],
+        *[per_node(place) for place in range(len(NODE_METRICS))],
     ]

@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.naming import COMPONENT, named
+from infra.network import DELETE_TIMEOUT
 
 HTTP = 80
 HTTPS = 443
@@ -49,11 +50,18 @@ class Firewall(pulumi.ComponentResource):
         super().__init__(COMPONENT + "Firewall", named("firewall"), None, opts)
         here = pulumi.ResourceOptions(parent=self)
         self.groups = {
-            part: aws.ec2.SecurityGroup(named(part), description=f"For {what}", vpc_id=args.vpc_id, opts=here)
+            part: aws.ec2.SecurityGroup(
+                named(part),
+                description=f"For {what}",
+                vpc_id=args.vpc_id,
+                opts=pulumi.ResourceOptions(parent=self, custom_timeouts=DELETE_TIMEOUT),
+            )
             for part, what in GROUPS.items()
         }
+        # By the part that may open the connection: it should not start before it may.
+        self.rules: dict[str, list[pulumi.Resource]] = {part: [] for part in GROUPS}
         for source, target, port in ALLOWED:
-            aws.vpc.SecurityGroupEgressRule(
+            to = aws.vpc.SecurityGroupEgressRule(
                 named(f"{source}-to-{target}"),
                 security_group_id=self.groups[source].id,
                 referenced_security_group_id=self.groups[target].id,
@@ -63,7 +71,7 @@ class Firewall(pulumi.ComponentResource):
                 description=f"To {GROUPS[target]}",
                 opts=here,
             )
-            aws.vpc.SecurityGroupIngressRule(
+            of = aws.vpc.SecurityGroupIngressRule(
                 named(f"{target}-of-{source}"),
                 security_group_id=self.groups[target].id,
                 referenced_security_group_id=self.groups[source].id,
@@ -73,8 +81,9 @@ class Firewall(pulumi.ComponentResource):
                 description=f"From {GROUPS[source]}",
                 opts=here,
             )
+            self.rules[source] += [to, of]
         for source in MAY_CALL_AWS:
-            aws.vpc.SecurityGroupEgressRule(
+            out = aws.vpc.SecurityGroupEgressRule(
                 named(f"{source}-to-aws"),
                 security_group_id=self.groups[source].id,
                 cidr_ipv4="0.0.0.0/0",
@@ -84,6 +93,7 @@ class Firewall(pulumi.ComponentResource):
                 description="To AWS's APIs through the NAT gateway",
                 opts=here,
             )
+            self.rules[source].append(out)
         self.register_outputs({})
 
     def group_id(self, part: str) -> pulumi.Output[str]:

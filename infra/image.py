@@ -6,7 +6,9 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_docker as docker
 
+from infra.context import CONTEXT, stage
 from infra.naming import COMPONENT, named
+from infra.preflight import under_mocks
 
 
 class LoadImage(pulumi.ComponentResource):
@@ -15,6 +17,8 @@ class LoadImage(pulumi.ComponentResource):
     def __init__(self, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(COMPONENT + "LoadImage", named("image"), None, opts)
         here = pulumi.ResourceOptions(parent=self)
+        if not under_mocks():
+            stage()
         self.repository = aws.ecr.Repository(
             named("load"),
             force_delete=True,
@@ -50,10 +54,9 @@ class LoadImage(pulumi.ComponentResource):
         self.image = docker.Image(
             named("load"),
             build={
-                # Relative to the project, and locust/Dockerfile.dockerignore lets in only what the image needs: the
-                # provider compares both, so another checkout or a stray file rebuilds nothing.
-                "context": ".",
-                "dockerfile": "locust/Dockerfile",
+                # Relative to the project, for the provider compares the path itself as well.
+                "context": CONTEXT.as_posix(),
+                "dockerfile": (CONTEXT / "locust" / "Dockerfile").as_posix(),
                 "platform": "linux/amd64",
             },
             image_name=self.repository.repository_url.apply(lambda url: f"{url}:load"),

@@ -24,7 +24,8 @@ class LoadArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     master_group_id: pulumi.Input[str]
     worker_group_id: pulumi.Input[str]
-    way_out: Sequence[pulumi.Resource]
+    master_needs: Sequence[pulumi.Resource]
+    worker_needs: Sequence[pulumi.Resource]
     image_ref: pulumi.Input[str]
     repository_arn: pulumi.Input[str]
     target_url: pulumi.Input[str]
@@ -130,12 +131,21 @@ class Load(pulumi.ComponentResource):
             execution_role=pull,
             task_role=None,
         )
-        ready = [*args.way_out, pull_policy]
         self.master = self._service(
-            "master", master_task, 1, args.master_group_id, depends_on=[*ready, task_policy], registry=discovery.arn
+            "master",
+            master_task,
+            1,
+            args.master_group_id,
+            depends_on=[*args.master_needs, pull_policy, task_policy],
+            registry=discovery.arn,
         )
         self.worker = self._service(
-            "worker", worker_task, args.workers, args.worker_group_id, depends_on=[*ready, self.master], registry=None
+            "worker",
+            worker_task,
+            args.workers,
+            args.worker_group_id,
+            depends_on=[*args.worker_needs, pull_policy, self.master],
+            registry=None,
         )
         self.register_outputs({})
 

@@ -32,7 +32,6 @@ def named(part: str, stack: str | None = None) -> str:
 
 def tag_everything() -> None:
     """Tags every resource that takes tags, so that what a stack left behind can be found by its tag."""
-    tags = {"Project": pulumi.get_project(), "Stack": pulumi.get_stack()}
 
     def add(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         # Every resource class of pulumi_aws hands over all its properties, unset ones as None.
@@ -40,7 +39,7 @@ def tag_everything() -> None:
             return None
         props = dict(args.props)
         own = cast("Mapping[str, str]", props["tags"] or {})
-        props["tags"] = {**tags, "Name": args.name, **own}
+        props["tags"] = {**own, "Project": pulumi.get_project(), "Stack": pulumi.get_stack(), "Name": args.name}
         return pulumi.ResourceTransformationResult(props, args.opts)
 
     pulumi.runtime.register_stack_transformation(add)

@@ -7,6 +7,10 @@ import pulumi_aws as aws
 
 from infra.naming import COMPONENT, named
 
+# Lambda gives its network interfaces back up to 45 minutes after the functions went; until then neither their subnets
+# nor their security group can be deleted.
+DELETE_TIMEOUT = pulumi.CustomTimeouts(delete="60m")
+
 
 @dataclass(frozen=True)
 class NetworkArgs:
@@ -98,7 +102,9 @@ class Network(pulumi.ComponentResource):
             availability_zone=zone,
             map_public_ip_on_launch=False,
             # A zone that AWS adds or renames later must not replace subnets and all that lives in them.
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["availability_zone"]),
+            opts=pulumi.ResourceOptions(
+                parent=self, ignore_changes=["availability_zone"], custom_timeouts=DELETE_TIMEOUT
+            ),
         )
 
     def _associate(self, part: str, table: aws.ec2.RouteTable, subnets: list[aws.ec2.Subnet]) -> None:

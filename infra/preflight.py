@@ -18,9 +18,14 @@ from pulumi.runtime.settings import get_monitor
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 
 
+def under_mocks() -> bool:
+    """Whether nothing will be built or deployed, because the program runs under Pulumi's mocks."""
+    return isinstance(get_monitor(), MockMonitor)
+
+
 def machine_problems() -> list[str]:
     """What is missing on this machine, a line each; nothing when the program runs under mocks."""
-    if isinstance(get_monitor(), MockMonitor):
+    if under_mocks():
         return []
     problems = [region_problem(pulumi.Config("aws").get("region"), pulumi.Config("aws").get("profile"))]
     problems.append(docker_problem(os.environ.get("DOCKER_HOST") or DEFAULT_DOCKER_HOST))

@@ -1,20 +1,23 @@
-"""Runs the project's own program under Pulumi's mocks and keeps every declared resource."""
+"""Runs the project's own program under Pulumi's mocks and keeps everything that it declares."""
 
 import asyncio
+import functools
 import json
 import re
 import runpy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from pulumi.runtime.stack import wait_for_rpcs
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.settings import get_root_resource, set_root_resource
 
 from infra import settings as infra_settings
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
+SUFFIX = "-0123abc"
 
 
 @dataclass(frozen=True)
@@ -25,45 +28,84 @@ class Declared:
     type: str
     name: str
     inputs: dict[str, Any]
-    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    dependencies: frozenset[str]
+    ignore_changes: tuple[str, ...]
+    retain_on_delete: bool
+    timeouts: dict[str, str]
+
+    @property
+    def short_type(self) -> str:
+        """`aws:ec2/vpc:Vpc` -> `ec2.Vpc`."""
+        _, module, name = self.type.split(":")
+        return f"{module.split('/')[0]}.{name}"
 
 
-class _Cloud(pulumi.runtime.Mocks):
+@dataclass
+class Program:
+    """What one run of the program declared and exported."""
+
+    resources: dict[str, Declared] = field(default_factory=dict[str, Declared])
+    exports: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def __iter__(self) -> Iterator[Declared]:
+        """Every resource of a provider; components and the stack group others and have no inputs of their own."""
+        return (r for r in self.resources.values() if r.type.split(":")[0] in ("aws", "docker"))
+
+    def of(self, short_type: str) -> list[Declared]:
+        """The resources of one type, such as `ec2.Vpc`."""
+        return [resource for resource in self if resource.short_type == short_type]
+
+    def one(self, short_type: str, name: str | None = None) -> Declared:
+        """The only resource of a type, or the one with that name after the stack's."""
+        found = [r for r in self.of(short_type) if name is None or r.name.endswith(f"-{name}")]
+        assert len(found) == 1, f"{short_type} {name}: {[r.urn for r in found]}"
+        return found[0]
+
+    def after(self, urn: str) -> set[str]:
+        """The URNs of all that must exist before `urn`, and must go after it."""
+        seen: set[str] = set()
+        todo = [urn]
+        while todo:
+            for dependency in self.resources[todo.pop()].dependencies - seen:
+                seen.add(dependency)
+                todo.append(dependency)
+        return seen
+
+
+class _Cloud(mocks.Mocks):
     """Answers as AWS would, as far as other resources use the answer."""
 
-    def __init__(self) -> None:
-        self.declared: list[tuple[pulumi.runtime.MockResourceArgs, dict[str, Any]]] = []
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        kind = re.sub(r"\W", "-", args.typ.split(":")[1].split("/")[0])
-        short = args.typ.rsplit(":", 1)[-1]
-        physical = f"{args.name}-{'0' * 7}"
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        module, short = re.split(r"[:/]", args.typ)[1], args.typ.rsplit(":", 1)[-1]
+        physical = args.name + SUFFIX
         outputs: dict[str, Any] = {
-            "arn": f"arn:aws:{kind}:{REGION}:{ACCOUNT}:{short.lower()}/{physical}",
+            "arn": f"arn:aws:{module}:{REGION}:{ACCOUNT}:{short.lower()}/{physical}",
             "name": physical,
             **args.inputs,
         }
-        if short == "ReplicationGroup":
-            outputs["configurationEndpointAddress"] = f"{physical}.abc123.clustercfg.euw1.cache.amazonaws.com"
-        elif short == "LoadBalancer":
-            outputs["dnsName"] = f"internal-{physical}.{REGION}.elb.amazonaws.com"
-            outputs["arnSuffix"] = f"app/{physical}/0123456789abcdef"
-        elif short == "Repository":
-            outputs["repositoryUrl"] = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{physical}"
-            outputs["registryId"] = ACCOUNT
-        elif short == "Image":
-            outputs["repoDigest"] = f"{args.inputs['imageName'].rsplit(':', 1)[0]}@sha256:{'0' * 64}"
-        elif short == "Bucket":
-            outputs["bucket"] = physical
-        self.declared.append((args, dict(args.inputs)))
+        match short:
+            case "ReplicationGroup":
+                outputs["configurationEndpointAddress"] = f"{physical}.abc123.clustercfg.euw1.cache.amazonaws.com"
+            case "LoadBalancer":
+                outputs["dnsName"] = f"internal-{physical}.{REGION}.elb.amazonaws.com"
+                outputs["arnSuffix"] = f"app/{physical}/0123456789abcdef"
+            case "Repository":
+                outputs["repositoryUrl"] = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{physical}"
+                outputs["registryId"] = ACCOUNT
+            case "Image":
+                outputs["repoDigest"] = f"{args.inputs['imageName'].rsplit(':', 1)[0]}@sha256:{'0' * 64}"
+            case "Bucket":
+                outputs["bucket"] = physical
+            case _:
+                pass
         return physical, outputs
 
     def call(  # pyright: ignore[reportIncompatibleMethodOverride] - the base method promises less than it accepts
-        self, args: pulumi.runtime.MockCallArgs
+        self, args: mocks.MockCallArgs
     ) -> dict[str, Any]:
         match args.token:
             case "aws:index/getRegion:getRegion":
-                return {"region": REGION, "id": REGION, "name": REGION}
+                return {"region": REGION, "id": REGION}
             case "aws:index/getAvailabilityZones:getAvailabilityZones":
                 return {"names": [f"{REGION}{letter}" for letter in "abc"]}
             case "aws:ecr/getAuthorizationToken:getAuthorizationToken":
@@ -72,35 +114,61 @@ class _Cloud(pulumi.runtime.Mocks):
                 raise AssertionError(f"the program asks for {args.token}, which nobody expected")
 
 
-def declare(stack: str = "dev", **settings: object) -> tuple[list[Declared], dict[str, Any]]:
-    """What the program declares with these settings over Pulumi.yaml's defaults, and what it exports."""
-    values = {**infra_settings.defaults(), **settings}
-    return declare_with(infra_settings.as_config(values), stack)
+class _Recorder(mocks.MockMonitor):
+    """The mock monitor, with what it throws away: dependencies and options."""
+
+    def __init__(self) -> None:
+        super().__init__(_Cloud())
+        self.declared: dict[str, Declared] = {}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - a gRPC method's name
+        answer = super().RegisterResource(request)
+        timeouts = request.customTimeouts
+        self.declared[answer.urn] = Declared(
+            urn=answer.urn,
+            type=request.type,
+            name=request.name,
+            inputs=rpc.deserialize_properties(request.object, keep_unknowns=True),
+            dependencies=frozenset(request.dependencies),
+            ignore_changes=tuple(request.ignoreChanges),
+            retain_on_delete=request.retainOnDelete,
+            timeouts={k: v for k in ("create", "update", "delete") if (v := getattr(timeouts, k))},
+        )
+        return answer
 
 
-def declare_with(config: Mapping[str, str], stack: str = "dev") -> tuple[list[Declared], dict[str, Any]]:
-    """The same with the config exactly as given."""
-    cloud = _Cloud()
+def run(config: Mapping[str, str], stack: str = "dev") -> Program:
+    """Runs the program with the config exactly as given."""
+    recorder = _Recorder()
+    set_root_resource(None)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - each run has its own root
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    pulumi.runtime.set_mocks(cloud, project=infra_settings.project_name(), stack=stack, preview=False)
+    pulumi.runtime.set_mocks(
+        _Cloud(), project=infra_settings.project_name(), stack=stack, preview=False, monitor=recorder
+    )
     pulumi.runtime.set_all_config(dict(config))
-    exported: dict[str, Any] = {}
+    program = Program(resources=recorder.declared)
 
-    async def program() -> None:
+    async def main() -> None:
         runpy.run_path(str(infra_settings.ROOT / "__main__.py"), run_name="__main__")
 
+    async def exports() -> dict[str, Any]:
+        root: Any = get_root_resource()
+        return await pulumi.Output.from_input(root.outputs).future()  # type: ignore[no-any-return]
+
     try:
-        loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(program))  # type: ignore[attr-defined]
-        loop.run_until_complete(wait_for_rpcs())
+        loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(main))
+        program.exports = loop.run_until_complete(exports())
     finally:
         loop.close()
-    resources = [
-        Declared(urn=f"{a.typ}::{a.name}", type=a.typ, name=a.name, inputs=inputs) for a, inputs in cloud.declared
-    ]
-    return resources, exported
+    return program
 
 
-if __name__ == "__main__":
-    for r in declare()[0]:
-        print(r.type, r.name, json.dumps(r.inputs, default=str)[:300])
+def declare(stack: str = "dev", **settings: object) -> Program:
+    """What the program declares with these settings over Pulumi.yaml's defaults; the same run is made once."""
+    return _declare(stack, json.dumps(settings, sort_keys=True))
+
+
+@functools.lru_cache(maxsize=32)
+def _declare(stack: str, settings: str) -> Program:
+    return run(infra_settings.as_config({**infra_settings.defaults(), **json.loads(settings)}), stack)

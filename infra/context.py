@@ -1,0 +1,57 @@
+"""The load image's build context, copied to one place with the same modes everywhere.
+
+The Docker provider rebuilds on names, modes and contents: a checkout under another umask would build and push again in
+the middle of an experiment. So what the image is made of is copied below build/, at the same relative path in every
+checkout, with modes of its own. locust/Dockerfile.dockerignore goes along and still decides what the build sees.
+"""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTEXT = Path("build") / "load-image"
+FOLDERS = ("locust", "loadgen")
+_LEFT_OUT = (".pyc", ".pyo")
+
+
+def context_files(root: Path = ROOT) -> dict[str, Path]:
+    """Where each file of the context comes from, by its name in the context."""
+    files = {
+        path.relative_to(root).as_posix(): path
+        for folder in FOLDERS
+        for path in (root / folder).rglob("*")
+        if path.is_file() and path.suffix not in _LEFT_OUT and "__pycache__" not in path.parts
+    }
+    return dict(sorted(files.items()))
+
+
+def stage(root: Path = ROOT) -> Path:
+    """Makes CONTEXT below `root` hold exactly context_files(); returns it relative to `root`.
+
+    Files that are right already are left alone, and each other one is replaced in one step, so that two stacks deployed
+    from one checkout do not disturb each other.
+    """
+    target = root / CONTEXT
+    wanted = context_files(root)
+    for name, source in wanted.items():
+        _place(target / name, source.read_bytes())
+    if target.is_dir():
+        for path in sorted(target.rglob("*"), reverse=True):
+            if path.is_dir():
+                if not any(path.iterdir()):
+                    path.rmdir()
+                else:
+                    path.chmod(0o755)
+            elif path.relative_to(target).as_posix() not in wanted and path.suffix != ".part":
+                path.unlink()
+    return CONTEXT
+
+
+def _place(path: Path, content: bytes) -> None:
+    if path.is_file() and path.stat().st_mode & 0o7777 == 0o644 and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(content)
+    part.chmod(0o644)
+    part.replace(path)
