@@ -25,12 +25,23 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from function.environment import Cache
-from function.redispy import Connection, InvalidResponse, LostError, ResponseError, SilentError, SSLConnection
+from function.redispy import (
+    Connection,
+    EventDispatcher,
+    InvalidResponse,
+    LostError,
+    ResponseError,
+    SilentError,
+    SSLConnection,
+)
 from function.resolve import Address
+from function.resp import Packer, Parser
 
 Command = tuple[str, ...]
 Reply = Any  # bytes, an int, None, a list of these, or a ResponseError
 
+_PACKER = Packer()
+_EVENTS = EventDispatcher()  # nobody listens: one for all saves making one for each connection
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -117,6 +128,9 @@ class _Tls(SSLConnection):
         try:
             context = _tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
             wrapped = cast("_LimitedTls", context.wrap_socket(made, server_hostname=self.host))
+        except ssl.SSLCertVerificationError as error:
+            made.close()
+            raise AuthenticationError(f"the certificate of {self.host} is not good: {error}") from error
         except BaseException:
             made.close()
             raise
@@ -139,6 +153,9 @@ class Link:
             password=cache.password or None,
             protocol=2,
             driver_info=None,
+            parser_class=Parser,
+            command_packer=_PACKER,
+            event_dispatcher=_EVENTS,
         )
         try:
             made.connect()
@@ -164,9 +181,8 @@ class Link:
         sock.until = until
         replies: list[Reply] = []
         try:
-            made.send_packed_command(
-                made.pack_commands(commands) if len(commands) > 1 else made.pack_command(*commands[0])
-            )
+            packed = b"".join(_PACKER.pack(*command)[0] for command in commands)
+            made.send_packed_command([packed], check_health=False)
             for _ in commands:
                 try:
                     replies.append(made.read_response())

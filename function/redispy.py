@@ -35,8 +35,10 @@ def _defer_initialiser(package: str) -> None:
 
 _defer_initialiser("redis")
 
-from redis.connection import Connection, SSLConnection  # noqa: E402 - only after the initialiser is put off
+from redis._parsers.base import BaseParser  # noqa: E402 - after the line above; the base of Connection's parsers
+from redis.connection import Connection, SSLConnection  # noqa: E402 - as above
 from redis.crc import key_slot  # noqa: E402 - as above
+from redis.event import EventDispatcher  # noqa: E402 - as above
 from redis.exceptions import (  # noqa: E402 - as above
     AskError,
     AuthenticationError,
@@ -60,9 +62,11 @@ __all__ = [
     "AskError",
     "AuthenticationError",
     "AuthorizationError",
+    "BaseParser",
     "BusyLoadingError",
     "ClusterDownError",
     "Connection",
+    "EventDispatcher",
     "InvalidResponse",
     "LostError",
     "MasterDownError",

@@ -40,18 +40,20 @@ Answer = SimpleQueue["Sequence[Address] | OSError"]
 
 def resolve(host: str, port: int, until: float) -> Sequence[Address]:
     """Return the addresses of host in the resolver's order; `until` is a moment on the monotonic clock."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError, ValueError):
-            socket.inet_pton(family, host)
-            return _look_up(host, port, socket.AI_NUMERICHOST)
+    with contextlib.suppress(OSError, ValueError):
+        socket.inet_pton(socket.AF_INET, host)
+        return [Address(socket.AF_INET, (host, port))]
+    with contextlib.suppress(OSError, ValueError):
+        socket.inet_pton(socket.AF_INET6, host)
+        return [Address(socket.AF_INET6, (host, port, 0, 0))]
     found = _Resolver.ask(host, port, until)
     if isinstance(found, OSError):
         raise UnresolvedError(f"{host} does not resolve: {found}") from found
     return found
 
 
-def _look_up(host: str, port: int, flags: int = 0) -> Sequence[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+def _look_up(host: str, port: int) -> Sequence[Address]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
 
 
