@@ -109,10 +109,11 @@ class Merged:
         return int(self.counts.sum())
 
     def with_beyond(self, count: int, value_us: int) -> "Merged":
-        """The same with `count` more values of `value_us`, which no value here exceeds."""
+        """The same with `count` more values of `value_us`."""
         if count <= 0:
             return self
-        return Merged(np.append(self.values_us, value_us), np.append(self.counts, count))
+        place = int(np.searchsorted(self.values_us, value_us, "right"))
+        return Merged(np.insert(self.values_us, place, value_us), np.insert(self.counts, place, count))
 
     def quantile_us(self, quantile: float) -> float:
         """The nearest-rank quantile in microseconds; NaN when there is no value."""

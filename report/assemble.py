@@ -1,0 +1,52 @@
+"""The report of one run folder, made and judged: `build` is all that other rooms call."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadgen.runread import read_run
+from report import charts, document, gates, page, picture, summary, verdict
+
+DEFAULT_GATES = Path(__file__).resolve().parent.parent / "gates.txt"
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """What came out. `exit_code` is 0 valid and every gate held, 1 a gate failed, 2 INVALID."""
+
+    exit_code: int
+    verdict: str
+    reasons: list[str]
+    html: Path
+    report: dict[str, Any]
+
+
+def build(run_dir: Path, gate_texts: Sequence[str] | None = None) -> ReportResult:
+    """Write report.html, report.json, report.md, timeline.svg and timeline.png into the run folder.
+
+    Args:
+        run_dir: the run folder.
+        gate_texts: the gates to judge it by; those of the repository's gates.txt if None.
+
+    Raises:
+        loadgen.runread.RunFolderError: it is no run folder, or one of another format version.
+        report.gates.GateError: a gate cannot be understood.
+    """
+    texts = gates.read_gates(DEFAULT_GATES) if gate_texts is None else gate_texts
+    wanted = [gates.parse(text) for text in texts]
+    found = document.examine(read_run(run_dir))
+    report = document.document(found)
+    report["gates"] = document.judge(report, wanted)
+    report["exit_code"] = verdict.exit_code(report)
+    report["verdict"] = verdict.sentences(report)
+
+    png = picture.draw(found, run_dir)
+    html = run_dir / "report.html"
+    html.write_text(page.render(report, found, charts.timeline(found), png), encoding="utf-8")
+    (run_dir / "report.md").write_text(summary.markdown(report), encoding="utf-8")
+    (run_dir / "report.json").write_text(
+        json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
+    return ReportResult(report["exit_code"], " ".join(report["verdict"]), list(report["reasons"]), html, report)

@@ -1,0 +1,142 @@
+"""Many moves and shams in one run: the effect with an interval that means something.
+
+For each move e = Q(move) - mean of Q(idle flank before) and Q(idle flank after), the flanks being equally long, so
+that a steady ramp cancels. Effect = mean e(real) - mean e(sham), with Welch's t interval over the moves: they are far
+enough apart to be independent, which neighbouring seconds are not. Directions (1 -> 2, 2 -> 1) are judged apart.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.runread import Run
+from report import measures, student
+from report.windows import Move
+
+Floats = npt.NDArray[np.float64]
+Quantile = Callable[[float, float], float]
+
+SERIES = ("connection", "write", "read", "response", "service")
+STATS = {"p50": 0.5, "p99": 0.99}
+HEADLINE_MOVES = 8
+"""Real moves, and as many shams, that a headline interval needs."""
+SHORT_S = 5.0
+"""A shorter move is told from single arrivals; seconds are too coarse for it."""
+LEAST_FLANK_S = 0.1
+
+
+@dataclass(frozen=True)
+class CycleEffects:
+    """The effect on one percentile of one series, for the moves of one direction ("" for all)."""
+
+    series: str
+    stat: str
+    direction: str
+    migration: str
+    real: tuple[float, ...]
+    sham: tuple[float, ...]
+    interval: student.Interval | None
+
+    @property
+    def is_headline(self) -> bool:
+        """Whether there are enough moves for the interval to be quoted by itself."""
+        return min(len(self.real), len(self.sham)) >= HEADLINE_MOVES
+
+    def as_json(self) -> dict[str, Any]:
+        """For report.json; times in ms."""
+        interval = self.interval
+        return {
+            "series": self.series,
+            "stat": self.stat,
+            "direction": self.direction or "all",
+            "migration": self.migration or None,
+            "real_moves": len(self.real),
+            "sham_moves": len(self.sham),
+            "effect_ms": None if interval is None else round(interval.estimate, 6),
+            "low_ms": None if interval is None else round(interval.low, 6),
+            "high_ms": None if interval is None else round(interval.high, 6),
+            "headline": self.is_headline,
+        }
+
+
+def flanks(moves: Sequence[Move], load_end_s: float) -> list[tuple[Move, float]]:
+    """Each finished move with the length of its idle flanks, the same on both sides and at most as long as the move.
+
+    A gap between two moves is shared: each takes at most half, so that no second is in two flanks.
+    """
+    finished = [move for move in moves if move.finished_s is not None and not math.isnan(move.started_s)]
+    found: list[tuple[Move, float]] = []
+    for place, move in enumerate(finished):
+        end = move.finished_s or 0.0
+        gap_before = (
+            move.requested_s if place == 0 else (move.requested_s - (finished[place - 1].finished_s or 0.0)) / 2
+        )
+        gap_after = load_end_s - end if place == len(finished) - 1 else (finished[place + 1].requested_s - end) / 2
+        length = min(end - move.started_s, gap_before, gap_after)
+        if length >= LEAST_FLANK_S:
+            found.append((move, length))
+    return found
+
+
+def contrast(move: Move, flank_s: float, quantile: Quantile) -> float:
+    """E of one move. `quantile(start, end)` is Q of a stretch of the run."""
+    end = move.finished_s or 0.0
+    idle = (quantile(move.requested_s - flank_s, move.requested_s) + quantile(end, end + flank_s)) / 2
+    return quantile(move.started_s, end) - idle
+
+
+def analyse(run: Run, moves: Sequence[Move]) -> list[CycleEffects]:
+    """The effect on every series, over all moves and by direction."""
+    load_end = float(run.seconds.t_s[-1] + 1) if len(run.seconds) else 0.0
+    usable = flanks(moves, load_end)
+    directions = sorted({move.direction for move, _ in usable if move.direction})
+    found: list[CycleEffects] = []
+    for series in SERIES:
+        for stat, quantile in STATS.items():
+            e = [contrast(move, length, quantile_of(run, series, quantile)) for move, length in usable]
+            chosen = [move for move, _ in usable]
+            found += [_effects(series, stat, direction, chosen, e) for direction in ("", *directions)]
+    return found
+
+
+def _effects(series: str, stat: str, direction: str, moves: Sequence[Move], e: Sequence[float]) -> CycleEffects:
+    chosen = [
+        (move.kind, value)
+        for move, value in zip(moves, e, strict=True)
+        if direction in ("", move.direction) and math.isfinite(value)
+    ]
+    real = tuple(value for kind, value in chosen if kind == "real")
+    sham = tuple(value for kind, value in chosen if kind == "sham")
+    migration = next((move.migration for move in moves if move.kind == "real"), "")
+    return CycleEffects(series, stat, direction, migration, real, sham, student.welch(real, sham))
+
+
+def quantile_of(run: Run, series: str, quantile: float) -> Quantile:
+    """Q of a stretch in ms: from single arrivals where they were kept, else from the planned seconds inside it."""
+    kept = run.arrivals
+    limit_s = run.time_limit_us / 1e6
+    if series in ("response", "service"):
+        begin = kept.planned_s if series == "response" else kept.sent_s
+        values = (np.where(kept.ok, kept.done_s, begin + limit_s) - begin) * 1000
+        values = np.where(np.isfinite(values), values, limit_s * 1000)
+    else:
+        column = {"connection": kept.connection_us, "write": kept.write_us, "read": kept.read_us}[series]
+        values = column / 1000
+
+    def of_stretch(start_s: float, end_s: float) -> float:
+        if end_s - start_s < SHORT_S:
+            first, last = np.searchsorted(kept.planned_s, [start_s, end_s])
+            chosen = values[first:last]
+            chosen = chosen[np.isfinite(chosen)]
+            if not len(chosen):
+                return math.nan
+            return float(np.quantile(chosen, quantile, method="inverted_cdf"))
+        t_s = run.seconds.t_s
+        rows = (t_s + 1 > start_s) & (t_s < end_s) if end_s - start_s < 2 else (t_s >= start_s) & (t_s + 1 <= end_s)
+        return measures.merged(run, series, rows).quantile_us(quantile) / 1000
+
+    return of_stretch

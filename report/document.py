@@ -1,0 +1,214 @@
+"""report.json: everything that the report says, as data. `report/schema.json` describes it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from loadgen.runread import COUNTS, SERIES, Run, number
+from report import cycles, gates, measures, stalls, trust
+from report.effect import Effect, effects
+from report.windows import Comparison, Move, compare, find_moves, is_cycles
+
+FORMAT = 1
+WINDOWS = ("before", "during", "after")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A run and all that was worked out from it."""
+
+    run: Run
+    moves: Sequence[Move]
+    comparison: Comparison | None
+    effects: Sequence[Effect]
+    checks: Sequence[trust.Check]
+    around: stalls.Around | None
+    around_sham: stalls.Around | None
+    cycles: Sequence[cycles.CycleEffects]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the run is INVALID; empty when it is not."""
+        return [f"{check.name}: {check.value}" for check in self.checks if check.state == trust.FAIL]
+
+
+def examine(run: Run) -> Findings:
+    """Work everything out."""
+    moves = find_moves(run)
+    comparison = None if is_cycles(moves) else compare(run, moves)
+    return Findings(
+        run=run,
+        moves=moves,
+        comparison=comparison,
+        effects=effects(run, comparison) if comparison else [],
+        checks=trust.check_run(run, moves, comparison),
+        around=stalls.around(run, comparison.move) if comparison else None,
+        around_sham=stalls.around(run, comparison.sham) if comparison and comparison.sham else None,
+        cycles=cycles.analyse(run, moves) if is_cycles(moves) else [],
+    )
+
+
+def document(found: Findings) -> dict[str, Any]:
+    """report.json but for the gates, which are judged against it."""
+    run = found.run
+    everything = np.ones(len(run.seconds), dtype=np.bool_)
+    whole = measures.measure(run, everything)
+    return {
+        "format": FORMAT,
+        "id": run.text("id", run.path.name),
+        "valid": not found.reasons,
+        "reasons": found.reasons,
+        "where": run.text("where", "unknown"),
+        "ended": run.text("ended", "unknown"),
+        **whole.counts,
+        "send_lag_ms": whole.latency["lag"].as_json(),
+        "latency": _latency(whole),
+        "phases": [_phase(run, place) for place in range(len(run.phases))],
+        "reshard": _reshard(found),
+        "cycles": [effect.as_json() for effect in found.cycles],
+        "audit": _audit(run),
+        "failures": _failures(run),
+        "checks": [dict(check.__dict__) for check in found.checks],
+        "gates": [],
+        "run": _what_ran(run),
+    }
+
+
+def judge(report: Mapping[str, Any], wanted: Sequence[gates.Gate]) -> list[dict[str, Any]]:
+    """The gates' results; lost or changed sessions are always one."""
+    always = [gates.parse(f"audit.{name} == 0") for name in ("missing", "different")] if report["audit"] else []
+    seen = {gate.text for gate in wanted}
+    every = [*(gate for gate in always if gate.text not in seen), *wanted]
+    return [dict(gate.judge(report).__dict__) for gate in every]
+
+
+def _latency(measured: measures.Measures) -> dict[str, Any]:
+    return {series: measured.latency[series].as_json() for series in SERIES}
+
+
+def _window(measured: measures.Measures) -> dict[str, Any]:
+    return {"seconds": measured.seconds, **measured.counts, "latency": _latency(measured)}
+
+
+def _phase(run: Run, place: int) -> dict[str, Any]:
+    phase = run.phases[place]
+    return {
+        "name": phase.name,
+        "start_s": phase.start_s,
+        "duration_s": phase.duration_s,
+        "rate_from": phase.rate_from,
+        "rate_to": phase.rate_to,
+        "planned": phase.arrivals,
+        **_window(measures.measure(run, run.seconds.phase == place)),
+    }
+
+
+def _reshard(found: Findings) -> dict[str, Any] | None:
+    declared = found.run.table("reshard")
+    if found.comparison is None:
+        real = [move for move in found.moves if move.kind == "real"]
+        if not real or is_cycles(found.moves):
+            return None
+        return {**_move(real[0], declared), **dict.fromkeys((*WINDOWS, "control", "effect", "stall"))}
+    comparison = found.comparison
+    windows = {name: _window(measures.measure(found.run, comparison.window(name))) for name in WINDOWS}
+    control = None
+    if comparison.control is not None:
+        control = {
+            "phase": comparison.control.name,
+            **{name: _window(measures.measure(found.run, comparison.control_window(name))) for name in WINDOWS},
+        }
+    by_series: dict[str, dict[str, Any]] = {}
+    for effect in found.effects:
+        by_series.setdefault(effect.series, {})[effect.stat] = _effect(effect)
+    return {
+        **_move(comparison.move, declared),
+        "phase": comparison.phase.name,
+        **windows,
+        "control": control,
+        "effect": by_series,
+        "stall": _around(found.around),
+        "control_stall": _around(found.around_sham),
+        "sham": None if comparison.sham is None else _move(comparison.sham, {}),
+    }
+
+
+def _move(move: Move, declared: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "from": declared.get("from"),
+        "to": declared.get("to"),
+        "migration": move.migration or None,
+        "requested_s": _rounded(move.requested_s),
+        "started_s": _rounded(move.started_s),
+        "finished_s": _rounded(move.finished_s),
+        "duration_ms": None if move.duration_s is None else _rounded(move.duration_s * 1000),
+        "slots": move.slots,
+        "keys": move.keys,
+        "error": move.error or None,
+    }
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    placebo = effect.placebo
+    return {
+        "paired": effect.paired,
+        "effect_ms": _rounded(effect.effect),
+        "aftermath_ms": _rounded(effect.aftermath),
+        "placebo": None
+        if placebo is None
+        else {
+            "windows": len(placebo.values),
+            "independent": placebo.independent,
+            "as_large": placebo.as_large,
+            "p05_ms": _rounded(float(np.quantile(placebo.values, 0.05))),
+            "p50_ms": _rounded(float(np.quantile(placebo.values, 0.5))),
+            "p95_ms": _rounded(float(np.quantile(placebo.values, 0.95))),
+        },
+    }
+
+
+def _around(around: stalls.Around | None) -> dict[str, Any] | None:
+    if around is None:
+        return None
+    return {key: _rounded(value) if isinstance(value, float) else value for key, value in around.__dict__.items()}
+
+
+def _audit(run: Run) -> dict[str, Any] | None:
+    if run.audit is None:
+        return None
+    counts = {name: int(number(run.audit.get(name), 0)) for name in ("acknowledged", "checked", "missing", "different")}
+    return {"complete": run.audit.get("complete") is True, **counts}
+
+
+def _failures(run: Run) -> list[dict[str, Any]]:
+    totals: dict[str, int] = {}
+    for causes in run.seconds.causes:
+        for cause, count in causes.items():
+            totals[cause] = totals.get(cause, 0) + count
+    examples: dict[str, list[dict[str, Any]]] = {}
+    for failure in run.failures:
+        cause = str(failure.get("cause"))
+        examples.setdefault(cause, []).append(
+            {"t_s": _rounded(number(failure.get("t_s"))), "detail": str(failure.get("detail"))[:500]}
+        )
+    causes = sorted({*totals, *examples}, key=lambda cause: (-totals.get(cause, 0), cause))
+    return [
+        {"cause": cause, "count": totals.get(cause, 0), "examples": examples.get(cause, [])[:3]} for cause in causes
+    ]
+
+
+def _what_ran(run: Run) -> dict[str, Any]:
+    """run.json without what the report says elsewhere, so that a report.json stands by itself."""
+    apart = {"format", "id", "totals", "ended", "where"}
+    return {key: value for key, value in run.meta.items() if key not in apart}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), 6)
+
+
+def counts_of(window: Mapping[str, Any]) -> dict[str, int]:
+    """The ledger's counts of a window of report.json."""
+    return {name: int(window[name]) for name in COUNTS}

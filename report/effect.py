@@ -1,0 +1,147 @@
+"""What one reshard cost: each second of its phase less the same second of the control phase.
+
+d(t) = Q(t) - Q(t'), Q being a percentile of one planned second and t' the same offset of the control phase.
+Effect = mean d(during) - mean d(before); aftermath = mean d(after) - mean d(before).
+
+One reshard is one event. What it is set beside is the placebo distribution: the same statistic for every window of
+the same length in which nothing happened. That says how unusual the effect is within this run, and no more.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.runread import Run
+from report import measures
+from report.windows import Comparison
+
+Floats = npt.NDArray[np.float64]
+
+SERIES = ("connection", "write", "read", "response", "service")
+STATS = {"p50": 0.5, "p99": 0.99}
+MIN_BASE_S = 3
+"""Fewer seconds than this are no base to subtract."""
+
+
+@dataclass(frozen=True)
+class Placebo:
+    """The statistic for windows without a reshard: their values in ms, and how many are as large as the effect."""
+
+    values: Floats
+    as_large: int
+    independent: int
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One percentile of one series, in ms. `paired` says whether a control was subtracted."""
+
+    series: str
+    stat: str
+    paired: bool
+    before: float
+    during: float
+    after: float
+    effect: float | None
+    aftermath: float | None
+    placebo: Placebo | None
+
+
+def differences(run: Run, comparison: Comparison, series: str, quantile: float) -> Floats:
+    """d(t) for every row of the run's seconds, NaN outside the phase; without a control, Q(t) itself."""
+    values = measures.per_second_ms(run, series, quantile)
+    inside = comparison.before | comparison.during | comparison.after | _phase_rows(run, comparison)
+    d = np.full(len(values), np.nan)
+    if comparison.control is None:
+        d[inside] = values[inside]
+    else:
+        paired = inside & (comparison.control_row >= 0)
+        d[paired] = values[paired] - values[comparison.control_row[paired]]
+    return d
+
+
+def _phase_rows(run: Run, comparison: Comparison) -> npt.NDArray[np.bool_]:
+    t_s = run.seconds.t_s
+    return (t_s >= comparison.phase.start_s - 1e-6) & (t_s + 1 <= comparison.phase.end_s + 1e-6)
+
+
+def effects(run: Run, comparison: Comparison) -> list[Effect]:
+    """The effect on each series, at p50 and p99 of each second."""
+    return [
+        _effect(run, comparison, series, stat, differences(run, comparison, series, quantile))
+        for series in SERIES
+        for stat, quantile in STATS.items()
+    ]
+
+
+def _effect(run: Run, comparison: Comparison, series: str, stat: str, d: Floats) -> Effect:
+    before, during, after = (_mean(d[comparison.window(name)]) for name in ("before", "during", "after"))
+    effect = _less(during, before)
+    enough = int(np.isfinite(d[comparison.before]).sum()) >= MIN_BASE_S
+    placebo = _placebo(run, comparison, d, effect) if enough and effect is not None else None
+    return Effect(
+        series, stat, comparison.control is not None, before, during, after,
+        effect if enough else None, _less(after, before) if enough else None, placebo,
+    )  # fmt: skip
+
+
+def _mean(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _less(value: float, base: float) -> float | None:
+    return None if np.isnan(value) or np.isnan(base) else value - base
+
+
+def _placebo(run: Run, comparison: Comparison, d: Floats, effect: float) -> Placebo | None:
+    """The effect's own formula for every window of its length that meets neither the reshard nor the sham's pair."""
+    length = int(comparison.during.sum())
+    quiet = (comparison.before | comparison.after) & np.isfinite(d) & ~_near_sham(run, comparison)
+    base = comparison.before & np.isfinite(d)
+    if not length or not quiet.any():
+        return None
+    t_s = run.seconds.t_s
+    values: list[float] = []
+    starts: list[int] = []
+    sums = np.concatenate([np.zeros(1), np.cumsum(np.where(quiet, d, 0.0))])
+    base_sums = np.concatenate([np.zeros(1), np.cumsum(np.where(base, d, 0.0))])
+    base_counts = np.concatenate([np.zeros(1, np.int64), np.cumsum(base)])
+    quiet_counts = np.concatenate([np.zeros(1, np.int64), np.cumsum(quiet)])
+    for start in range(len(d) - length + 1):
+        end = start + length
+        if quiet_counts[end] - quiet_counts[start] != length or t_s[end - 1] - t_s[start] != length - 1:
+            continue
+        rest = int(base_counts[-1] - (base_counts[end] - base_counts[start]))
+        if rest < MIN_BASE_S:
+            continue
+        rest_mean = (base_sums[-1] - (base_sums[end] - base_sums[start])) / rest
+        values.append(float((sums[end] - sums[start]) / length - rest_mean))
+        starts.append(start)
+    if not values:
+        return None
+    found = np.array(values)
+    return Placebo(found, int((np.abs(found) >= abs(effect)).sum()), _disjoint(starts, length))
+
+
+def _near_sham(run: Run, comparison: Comparison) -> npt.NDArray[np.bool_]:
+    """Rows whose pair lies in the sham."""
+    near = np.zeros(len(run.seconds), dtype=np.bool_)
+    sham = comparison.sham
+    if sham is None:
+        return near
+    end = sham.finished_s if sham.finished_s is not None else np.inf
+    paired = comparison.control_row >= 0
+    times = run.seconds.t_s[comparison.control_row[paired]]
+    near[paired] = (times + 1 > sham.requested_s) & (times < end)
+    return near
+
+
+def _disjoint(starts: list[int], length: int) -> int:
+    """How many of the windows fit without overlapping."""
+    count, free_from = 0, -1
+    for start in starts:
+        if start >= free_from:
+            count, free_from = count + 1, start + length
+    return count

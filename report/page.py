@@ -1,0 +1,167 @@
+"""report.html: one file that works from a mail attachment, with nothing loaded from anywhere.
+
+Text of the run folder comes from outside. It reaches the page only through the template's escaping, and the page's
+security policy lets no script run but the three written here, each named by its hash.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from report import charts, verdict
+from report.document import Findings
+
+_HERE = Path(__file__).resolve().parent
+_MARKS = {
+    "pass": "✓ pass",
+    "warn": "! note",
+    "fail": "✗ fail",
+    "unknown": "? unknown",
+    "passed": "✓ held",
+    "failed": "✗ failed",
+}
+_SECTIONS = (
+    ("trust", "Can it be trusted?"),
+    ("timeline", "Timeline"),
+    ("effect", "Before, during, after"),
+    ("phases", "Phases"),
+    ("failures", "Failures"),
+    ("percentiles", "Percentiles"),
+    ("run", "What was run"),
+    ("definitions", "Definitions"),
+)
+_TABLES = (
+    "engine", "reshard", "function", "versions", "machine", "settings", "clock", "generator_cpu", "cluster_medium",
+    "substitutions",
+)  # fmt: skip
+_NONE = "-"
+
+
+def render(report: Mapping[str, Any], found: Findings, timeline: Sequence[charts.Chart], png: bytes) -> str:
+    """The page as text."""
+    state = verdict.state(report)
+    effect_charts: list[charts.Chart] = []
+    percentile_charts: list[charts.Chart] = []
+    drawn = [*timeline, *effect_charts, *percentile_charts]
+    data = as_script_data({"charts": [chart.as_json() for chart in drawn], "shading": charts.shading(found)})
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            report=report,
+            title=f"{report['id']}: {_subject(report)}",
+            state=state,
+            state_name=verdict.STATES[state],
+            sections=_SECTIONS,
+            policy=policy([data, plotly(), script]),
+            css=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - the project's own file
+            timeline=timeline,
+            percentiles=percentile_charts,
+            effect_html="",
+            has_real=any(move.kind == "real" for move in found.moves),
+            has_sham=any(move.kind == "sham" for move in found.moves),
+            facts=facts(report),
+            picture=base64.b64encode(png).decode("ascii"),
+            picture_alt="Offered and achieved load, and response, read and write times over the run",
+            data=Markup(data),  # noqa: S704 - JSON with every < written as an escape
+            plotly=Markup(plotly()),  # noqa: S704 - the library's own file
+            script=Markup(script),  # noqa: S704 - the project's own file
+        )
+    )
+
+
+def as_script_data(value: object) -> str:
+    """JSON that can stand inside a script element: nothing in it can end the element or begin a comment."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """A content security policy under which only these scripts run, and nothing is fetched."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}'" for script in scripts
+    )
+    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'"
+
+
+@cache
+def plotly() -> str:
+    """plotly.js as the package ships it."""
+    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - 0.2 s that a usage error need not wait for
+
+    return str(get_plotlyjs())
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.ChainableUndefined,
+        trim_blocks=False,
+    )
+    environment.filters["ms"] = milliseconds
+    environment.filters["mark"] = _mark
+    environment.filters["quantity"] = quantity
+    return environment
+
+
+def _mark(state: str) -> str:
+    return _MARKS.get(state, state)
+
+
+def milliseconds(value: object) -> str:
+    """A latency for a table: three decimals below 10 ms, fewer above; a dash where there is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _NONE
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def quantity(value: object, unit: str) -> str:
+    """A gate's side: a time in ms, or a plain number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _NONE
+    return f"{milliseconds(value)} ms" if unit else f"{value:,.6g}"
+
+
+def _subject(report: Mapping[str, Any]) -> str:
+    if report["cycles"]:
+        return "moving slots again and again, against shams"
+    if report["reshard"] is None:
+        return "a run without a reshard"
+    return "what adding a shard did"
+
+
+def facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Section 8 as pairs: what was run, where, on what."""
+    run: Mapping[str, Any] = report["run"]
+    profile = run.get("profile")
+    pairs: list[tuple[str, object]] = [
+        ("run", report["id"]),
+        ("where", report["where"]),
+        ("started, ended", f"{run.get('started_at', 'unknown')}, {run.get('ended_at', 'unknown')} ({report['ended']})"),
+        ("load", profile.get("name") if isinstance(profile, dict) else None),
+        (
+            "scale, compress, workers",
+            ", ".join(str(run.get(key, "unknown")) for key in ("scale", "compress", "workers")),
+        ),
+        ("target", f"{run.get('host', 'unknown')}, {run.get('connection', 'unknown')} connections"),
+        ("time limit", f"{run.get('time_limit_s', 'unknown')} s"),
+    ]
+    pairs += [(key.replace("_", " "), _flat(run[key])) for key in _TABLES if run.get(key)]
+    return [(name, str(value)) for name, value in pairs if value is not None]
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_flat(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return "; ".join(_flat(inner) for inner in value)
+    return str(value)

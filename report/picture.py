@@ -1,0 +1,73 @@
+"""timeline.png and timeline.svg: the main chart without a browser."""
+
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from report import measures
+from report.charts import broken
+from report.document import Findings
+
+_COLOURS = {"p50": "#0072b2", "p99": "#c24e00", "max": "#7b838b"}
+_STYLES = {"p50": "-", "p99": "-", "max": ":"}
+
+
+def draw(found: Findings, folder: Path) -> bytes:
+    """Write both pictures into the folder; the PNG is given back for the page."""
+    run = found.run
+    figure = Figure(figsize=(10, 8.2), layout="constrained")
+    axes: list[Axes] = list(np.atleast_1d(figure.subplots(4, 1, sharex=True)))
+    t_s = run.seconds.t_s.astype(np.float64)
+    for name, colour, style in (("offered", "#7b838b", ":"), ("ok", "#0072b2", "-")):
+        axes[0].plot(
+            *broken(t_s, run.seconds[name].astype(np.float64)), color=colour, linestyle=style, label=_LOAD[name]
+        )
+    axes[0].set_ylabel("arrivals/s")
+    axes[0].set_ylim(bottom=0)
+    for axis, series in zip(axes[1:], ("response", "write", "read"), strict=True):
+        for stat, quantile in (("max", 1.0), ("p99", 0.99), ("p50", 0.5)):
+            values = measures.per_second_ms(run, series, quantile)
+            axis.plot(*broken(t_s, values), color=_COLOURS[stat], linestyle=_STYLES[stat], linewidth=1.1, label=stat)
+        axis.set_ylabel(f"{series}, ms")
+        if len(t_s):
+            axis.set_yscale("log")
+    axes[-1].set_xlabel("seconds from the start")
+    for place, axis in enumerate(axes):
+        _shade(found, axis, label=place == 0)
+        axis.grid(visible=True, color="#e3e6e9", linewidth=0.6)
+        axis.set_axisbelow(True)
+        axis.legend(loc="upper left", ncols=5, fontsize=8, frameon=False)
+    figure.suptitle(f"{run.text('id', run.path.name)[:80]}", fontsize=10, parse_math=False)
+    with mpl.rc_context({"svg.hashsalt": "report"}):
+        figure.savefig(folder / "timeline.svg", metadata={"Date": None})
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    (folder / "timeline.png").write_bytes(buffer.getvalue())
+    return buffer.getvalue()
+
+
+_LOAD = {"offered": "offered", "ok": "good replies"}
+
+
+def _shade(found: Findings, axis: Axes, *, label: bool) -> None:
+    end = float(found.run.seconds.t_s[-1] + 1) if len(found.run.seconds) else 0.0
+    named: set[str] = set()
+    for move in found.moves:
+        if not np.isfinite(move.started_s):
+            continue
+        name = "slots moving" if move.kind == "real" else "sham"
+        axis.axvspan(
+            move.started_s,
+            end if move.finished_s is None else move.finished_s,
+            color="#e69f00" if move.kind == "real" else "#5678b4",
+            alpha=0.3,
+            linewidth=0,
+            label=name if label and name not in named else None,
+        )
+        named.add(name)
+    for phase in found.run.phases[1:]:
+        axis.axvline(phase.start_s, color="#9aa1a9", linewidth=0.8)

@@ -1,0 +1,79 @@
+"""What a percentile per second cannot show: how long somebody waited around a move of slots, arrival by arrival."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from loadgen.runread import Run
+from report.windows import Move
+
+SLOW_MS = 20.0
+"""An arrival whose response took longer is slow; a stall is a stretch in which a slow one was always waiting."""
+SETTLE_S = 1.0
+"""Looked at beyond the move's end: arrivals that met it may be answered after it."""
+
+
+@dataclass(frozen=True)
+class Around:
+    """The single arrivals planned while slots moved. Times in seconds from the run's start."""
+
+    kind: str
+    start_s: float
+    end_s: float
+    arrivals: int
+    failed: int
+    slow: int
+    slow_ms: float
+    longest_ms: float | None
+    stall_ms: float
+    stall_from_s: float | None
+    stalled_arrivals: int
+
+
+def around(run: Run, move: Move, slow_ms: float = SLOW_MS) -> Around | None:
+    """The arrivals planned from the start of the move to `SETTLE_S` after it; None when none were kept."""
+    if move.finished_s is None or not len(run.arrivals):
+        return None
+    return span(run, move.kind, move.started_s, move.finished_s + SETTLE_S, slow_ms)
+
+
+def span(run: Run, kind: str, start_s: float, end_s: float, slow_ms: float = SLOW_MS) -> Around | None:
+    """The same for any stretch of the run in which single arrivals were kept."""
+    kept = run.arrivals
+    first, last = np.searchsorted(kept.planned_s, [start_s, end_s])
+    if first == last:
+        return None
+    planned = kept.planned_s[first:last]
+    ok = kept.ok[first:last]
+    limit_s = run.time_limit_us / 1e6
+    done = np.where(ok & np.isfinite(kept.done_s[first:last]), kept.done_s[first:last], planned + limit_s)
+    waited_ms = (done - planned) * 1000
+    slow = waited_ms > slow_ms
+    stall_ms, stall_from, stalled = _longest_stall(planned[slow], done[slow])
+    return Around(
+        kind=kind,
+        start_s=start_s,
+        end_s=end_s,
+        arrivals=len(planned),
+        failed=int((~ok).sum()),
+        slow=int(slow.sum()),
+        slow_ms=slow_ms,
+        longest_ms=float(waited_ms.max()),
+        stall_ms=stall_ms,
+        stall_from_s=stall_from,
+        stalled_arrivals=stalled,
+    )
+
+
+def _longest_stall(begins: np.ndarray, ends: np.ndarray) -> tuple[float, float | None, int]:
+    """The longest union of overlapping waits: its length in ms, its start, the slow arrivals in it."""
+    if not len(begins):
+        return 0.0, None, 0
+    reach = np.maximum.accumulate(ends)
+    opens = np.concatenate([[True], begins[1:] > reach[:-1]])
+    group = np.cumsum(opens) - 1
+    starts = begins[opens]
+    closes = np.zeros(len(starts))
+    np.maximum.at(closes, group, ends)
+    longest = int(np.argmax(closes - starts))
+    return float((closes - starts)[longest] * 1000), float(starts[longest]), int((group == longest).sum())

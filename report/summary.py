@@ -1,0 +1,66 @@
+"""report.md: the summary for a pull request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from report import verdict
+from report.page import milliseconds
+
+_SERIES = ("response", "connection", "write", "read")
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The verdict, the comparison, gates, and the checks that did not pass."""
+    state = verdict.STATES[verdict.state(report)]
+    lines = [f"### {state}: {escaped(report['id'])}", ""]
+    lines += [escaped(sentence) + "  " for sentence in report["verdict"]]
+    lines += ["", *_comparison(report["reshard"]), *_gates(report), *_checks(report)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def escaped(text: object) -> str:
+    """Text that Markdown shows as it is."""
+    shown = str(text).replace("\\", "\\\\").replace("\n", " ").replace("\r", " ")
+    for sign in "`*_[]<>|#~$!":
+        shown = shown.replace(sign, f"&#{ord(sign)};")
+    return shown
+
+
+def _comparison(reshard: Mapping[str, Any] | None) -> list[str]:
+    if reshard is None or reshard["during"] is None:
+        return []
+    windows = [("during the move", reshard["during"]), ("before it", reshard["before"]), ("after it", reshard["after"])]
+    if reshard["control"]:
+        windows.insert(1, ("control, same seconds", reshard["control"]["during"]))
+    heads = [f"{series} p50 / p99" for series in _SERIES]
+    lines = [f"| ms | {' | '.join(heads)} | failed |", f"|---|{'---:|' * len(heads)}---:|"]
+    for name, window in windows:
+        cells = [
+            f"{milliseconds(window['latency'][series]['p50'])} / {milliseconds(window['latency'][series]['p99'])}"
+            for series in _SERIES
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} | {window['failed']:,} |")
+    return [*lines, ""]
+
+
+def _gates(report: Mapping[str, Any]) -> list[str]:
+    if not report["gates"]:
+        return []
+    lines = ["| gate | | left | right |", "|---|---|---:|---:|"]
+    for gate in report["gates"]:
+        mark = {"passed": "✓", "failed": "✗"}.get(gate["state"], "?")
+        sides = [milliseconds(gate[side]) if gate["unit"] else f"{gate[side]:g}" if gate[side] is not None else "-"
+                 for side in ("left", "right")]  # fmt: skip
+        lines.append(f"| {escaped(gate['gate'])} | {mark} {gate['state']} | {sides[0]} | {sides[1]} |")
+    return [*lines, ""]
+
+
+def _checks(report: Mapping[str, Any]) -> list[str]:
+    noted = [check for check in report["checks"] if check["state"] != "pass"]
+    passed = len(report["checks"]) - len(noted)
+    lines = [f"{passed} of {len(report['checks'])} checks of the run itself passed."]
+    lines += [
+        f"- {check['state']}: {escaped(check['name'])}: {escaped(check['value'])} (limit: {escaped(check['limit'])})"
+        for check in noted
+    ]
+    return lines

@@ -1,0 +1,147 @@
+"""The first thing a reader sees: one or two sentences with numbers, and what they are limited to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from report import gates
+
+STATES = {"valid": "VALID", "failed": "GATE FAILED", "invalid": "INVALID"}
+
+
+def exit_code(report: Mapping[str, Any]) -> int:
+    """0 valid and every gate held, 1 a gate failed, 2 INVALID."""
+    if not report["valid"]:
+        return 2
+    return 0 if all(gate["state"] == gates.PASSED for gate in report["gates"]) else 1
+
+
+def state(report: Mapping[str, Any]) -> str:
+    """The state's name: valid, failed or invalid."""
+    return ("valid", "failed", "invalid")[exit_code(report)]
+
+
+def sentences(report: Mapping[str, Any]) -> list[str]:
+    """The verdict, plain text."""
+    said: list[str] = []
+    if not report["valid"]:
+        said.append(f"INVALID: this run cannot carry a claim about latency. {_joined(report['reasons'])}")
+    if report["cycles"]:
+        said += _cycles(report["cycles"])
+    elif report["reshard"] is None:
+        said.append("No slots moved in this run, so it says nothing about resharding.")
+    else:
+        said += _reshard(report["reshard"])
+    said.append(_survival(report))
+    failed = [gate["gate"] for gate in report["gates"] if gate["state"] != gates.PASSED]
+    if failed:
+        said.append(f"{len(failed)} of {len(report['gates'])} gates did not hold: {_joined(failed)}")
+    said.append(limits(report))
+    return said
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "; ".join(parts) + ("" if parts and parts[-1].endswith(".") else ".")
+
+
+def milliseconds(value: float | None) -> str:
+    """Three significant figures with the unit, "unknown" for None."""
+    if value is None:
+        return "unknown"
+    if abs(value) >= 1000:
+        return f"{value / 1000:.3g} s"
+    return f"{value:.3f} ms" if abs(value) < 1 else f"{value:.3g} ms"
+
+
+def _shards(report: Mapping[str, Any]) -> str:
+    if isinstance(report["from"], int) and isinstance(report["to"], int):
+        verb = "Adding" if report["to"] > report["from"] else "Removing"
+        count = abs(report["to"] - report["from"])
+        return f"{verb} {'a shard' if count == 1 else f'{count} shards'} ({report['from']} to {report['to']})"
+    return "The reshard"
+
+
+_WAYS = {"slots": ", slot by slot", "atomic": ", by atomic slot migration"}
+
+
+def _reshard(reshard: Mapping[str, Any]) -> list[str]:
+    if reshard["error"]:
+        return [f"{_shards(reshard)} failed: {reshard['error']}."]
+    if reshard["started_s"] is None:
+        return [f"{_shards(reshard)} was requested, but no slot moved before the load ended."]
+    if reshard["finished_s"] is None:
+        return [f"{_shards(reshard)} began, and slots still moved when the record ends: it has no after."]
+    slots = f"{reshard['slots']:,} slots" if reshard["slots"] is not None else "slots"
+    way = _WAYS.get(reshard["migration"] or "", "")
+    said = [f"{_shards(reshard)} moved {slots} in {milliseconds(reshard['duration_ms'])}{way}."]
+    during, control = reshard["during"], reshard["control"]
+    if during is None:
+        return [*said, "It did not happen inside a phase of the load, so there is nothing to compare it with."]
+    against = control["during"]["latency"] if control else reshard["before"]["latency"]
+    parts = [
+        f"{series} p50 {milliseconds(now['p50'])} and p99 {milliseconds(now['p99'])} "
+        f"({milliseconds(against[series]['p50'])} and {milliseconds(against[series]['p99'])})"
+        for series in ("read", "write", "connection")
+        if (now := during["latency"][series])["count"]
+    ]
+    if parts:
+        base = "the control" if control else "the seconds before; the run has no control"
+        said.append(f"While they moved (in brackets: {base}): {', '.join(parts)}.")
+    stall = reshard["stall"]
+    if stall and stall["stall_ms"]:
+        said.append(
+            f"The longest stall was {stall['stall_ms']:.0f} ms; {stall['slow']:,} of {stall['arrivals']:,} arrivals "
+            f"waited over {stall['slow_ms']:g} ms."
+        )
+    return said
+
+
+def _cycles(effects: Sequence[Mapping[str, Any]]) -> list[str]:
+    said: list[str] = []
+    for series in ("read", "write", "connection"):
+        said += [
+            f"{series} {effect['stat']} {effect['effect_ms']:+.3f} ms "
+            f"({effect['low_ms']:+.3f} to {effect['high_ms']:+.3f})"
+            for effect in effects
+            if (effect["series"], effect["direction"]) == (series, "all") and effect["effect_ms"] is not None
+        ]
+    first = effects[0]
+    way = _WAYS.get(first["migration"] or "", "")
+    count = f"{first['real_moves']} real moves{way} against {first['sham_moves']} shams"
+    if not said:
+        return [f"{count}: too few for an interval."]
+    lead = "Effect of moving slots, with its 95 % interval" if first["headline"] else (
+        "Effect of moving slots, with an interval of too few moves for a headline"
+    )  # fmt: skip
+    return [f"{lead}, from {count}: {'; '.join(said)}."]
+
+
+def _survival(report: Mapping[str, Any]) -> str:
+    lost = report["failed"] + report["missed"] + report["unknown"]
+    load = f"{report['ok']:,} of {report['offered']:,} arrivals got a good reply"
+    if lost:
+        load += f" ({report['failed']:,} failed, {report['missed']:,} missed, {report['unknown']:,} unknown)"
+    audit = report["audit"]
+    if audit is None:
+        return f"{load}; whether the sessions survived was not checked."
+    if audit["missing"] or audit["different"]:
+        return (
+            f"{load}; of {audit['checked']:,} sessions read back afterwards "
+            f"{audit['missing']:,} were missing and {audit['different']:,} different."
+        )
+    return f"{load}; all {audit['checked']:,} sessions read back afterwards were intact."
+
+
+def limits(report: Mapping[str, Any]) -> str:
+    """What the claim is limited to."""
+    engine = report["run"].get("engine") or {}
+    named = (
+        " ".join(str(engine[key]) for key in ("name", "version") if engine.get(key)) if isinstance(engine, dict) else ""
+    )
+    if report["where"] == "aws":
+        where = f"AWS{f' ({named})' if named else ''}"
+    elif report["where"] == "rehearsal":
+        where = f"one machine{f' ({named})' if named else ''}: it is a rehearsal, not AWS"
+    else:
+        where = f"what answered at {report['run'].get('host', 'the given address')}"
+    once = "" if report["cycles"] or report["reshard"] is None else "one event, this one, on "
+    return f"The claim is limited to {once}{where}."

@@ -1,0 +1,256 @@
+"""Run folders with known answers, made as docs/run-folder.md says by the generator's own writer."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.latency import SERIES, Latencies
+from loadgen.runfolder import Arrival, RunFolder, Second, append_event, append_line, update_run
+
+Floats = npt.NDArray[np.float64]
+STARTED_AT = 1_795_360_260.0
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Slots that move from `start_s` for `length_s`, each arrival meanwhile slower by `added_us`."""
+
+    kind: str
+    start_s: float
+    length_s: float
+    added_us: float = 0.0
+    fields: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """What to make up. Rates are arrivals per second at a phase's two ends."""
+
+    phases: Sequence[tuple[str, float, float, float]] = (
+        ("Warm up", 60, 20, 80),
+        ("Higher load", 30, 50, 150),
+        ("Cool down", 60, 20, 80),
+    )
+    moves: Sequence[Planted] = (Planted("sham", 12, 10, 40), Planted("real", 102, 10, 140))
+    stalls: Sequence[tuple[float, float]] = ()
+    failures: Sequence[tuple[float, str, str]] = ()
+    lead_s: float = 2.0
+    ended: str = "finished"
+    seed: int = 7
+    run: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    @property
+    def duration_s(self) -> float:
+        """The planned length."""
+        return sum(phase[1] for phase in self.phases)
+
+
+def planned_times(phases: Sequence[tuple[str, float, float, float]]) -> tuple[Floats, list[dict[str, object]]]:
+    """Every planned time, the inverse of the integral of the rate, and run.json's phases."""
+    times: list[Floats] = []
+    listed: list[dict[str, object]] = []
+    start = 0.0
+    for name, length, low, high in phases:
+        count = round((low + high) / 2 * length)
+        k = np.arange(count) + 0.5
+        slope = (high - low) / length
+        inverse = k / low if slope == 0 else (np.sqrt(low * low + 2 * slope * k) - low) / slope
+        times.append(start + np.minimum(inverse, length - 1e-6))
+        listed.append(
+            {"name": name, "start_s": start, "duration_s": length, "rate_from": low, "rate_to": high, "arrivals": count}
+        )
+        start += length
+    return np.concatenate(times), listed
+
+
+def write(folder: Path, what: Synthetic) -> Path:
+    """Make the run folder and give its path back."""
+    random = np.random.default_rng(what.seed)
+    planned, phases = planned_times(what.phases)
+    latency = _latencies(what, planned, random)
+    causes = _failed(what, planned)
+    run = _run_json(what, phases)
+    with_files = RunFolder.create(folder, run)
+    _write_seconds(with_files, what, planned, latency, causes)
+    _write_arrivals(with_files, what, planned, latency, causes)
+    for at, cause, detail in what.failures:
+        with_files.append_failure(at, cause, detail)
+    good = [UUID(int=k, version=4).bytes for k in range(len(planned)) if k not in causes]
+    with_files.append_sessions(b"".join(good))
+    with_files.close({"ended_at": "2026-11-22T15:13:30Z", "ended": what.ended})
+    _write_events(folder, what)
+    _write_servers(folder, what)
+    (folder / "audit.json").write_text(
+        f'{{"complete": true, "acknowledged": {len(good)}, "checked": {len(good)}, "missing": 0, "different": 0, '
+        f'"examples": [], "seconds": 1.5}}\n',
+        encoding="utf-8",
+    )
+    return folder
+
+
+def _latencies(what: Synthetic, planned: Floats, random: np.random.Generator) -> dict[str, Floats]:
+    count = len(planned)
+    connection = random.gamma(20, 8.0, count)
+    write_us = random.gamma(20, 5.0, count)
+    read = random.gamma(20, 5.0, count)
+    for move in what.moves:
+        inside = (planned >= move.start_s) & (planned < move.start_s + move.length_s)
+        connection[inside] += move.added_us
+        write_us[inside] += move.added_us
+        read[inside] += move.added_us
+    lag = random.gamma(4, 40.0, count)
+    service = connection + write_us + read + random.gamma(9, 60.0, count)
+    response = lag + service
+    for start, length in what.stalls:
+        waits = (planned >= start) & (planned < start + length)
+        rest = (start + length - planned[waits]) * 1e6
+        service[waits] += rest
+        response[waits] += rest
+    return {
+        "response": response,
+        "service": service,
+        "lag": lag,
+        "connection": connection,
+        "write": write_us,
+        "read": read,
+    }
+
+
+def _failed(what: Synthetic, planned: Floats) -> dict[int, str]:
+    return {min(int(np.searchsorted(planned, at)), len(planned) - 1): cause for at, cause, _ in what.failures}
+
+
+def _run_json(what: Synthetic, phases: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    return {
+        "stack": "dev",
+        "where": "rehearsal",
+        "started_at": "2026-11-22T15:11:00.000Z",
+        "started_at_unix_s": STARTED_AT,
+        "duration_s": what.duration_s,
+        "time_limit_s": 15,
+        "late_threshold_ms": 10,
+        "max_in_flight": 2000,
+        "host": "http://127.0.0.1:8080",
+        "connection": "new",
+        "profile": {"name": "synthetic", "text": "phases: []", "arrivals": "uniform", "seed": 1, "phases": phases},
+        "scale": 3,
+        "compress": 20,
+        "workers": 3,
+        "versions": {"python": "3.11.7", "locust": "2.47.0"},
+        "machine": {"system": "Linux 6", "cores": 2, "memory_bytes": 25_000_000_000, "cpu": "a CPU"},
+        "clock": {"w1": {"offset_ms": 0.02, "round_trip_ms": 0.3}, "w2": {"offset_ms": -0.04, "round_trip_ms": 0.2}},
+        "generator_cpu": {"w1": 9.0, "w2": 9.5, "master": 3.0},
+        "above_range": {},
+        "settings": {"shardCount": "1", "cacheEngine": "valkey"},
+        "engine": {"name": "valkey", "version": "9.1.2"},
+        "reshard": {"from": 1, "to": 2, "at_s": 97.5, "migration": "slots"},
+        "command": "python -m rehearsal --shards 1:2",
+        "substitutions": ["a Valkey cluster on loopback for ElastiCache", "processes for Lambda environments"],
+        "cluster_medium": "tmpfs",
+        "function": {"limit": 100, "memory_mb": 1024, "timeout_s": 15},
+        **what.run,
+    }
+
+
+def _write_seconds(
+    folder: RunFolder,
+    what: Synthetic,
+    planned: Floats,
+    latency: Mapping[str, Floats],
+    causes: Mapping[int, str],
+) -> None:
+    starts = np.cumsum([0.0, *(phase[1] for phase in what.phases[:-1])])
+    for t_s in range(math.ceil(what.duration_s)):
+        first, last = np.searchsorted(planned, [t_s, t_s + 1])
+        failed = [k for k in range(first, last) if k in causes]
+        good = [k for k in range(first, last) if k not in causes]
+        folder.append_second(
+            Second(
+                t_s=t_s,
+                phase=int(np.searchsorted(starts, t_s, "right")) - 1,
+                ok=len(good),
+                failed=len(failed),
+                causes={cause: sum(causes[k] == cause for k in failed) for cause in {causes[k] for k in failed}},
+            )
+        )
+        for series in SERIES:
+            values = Latencies()
+            values.record(latency[series][good].astype(np.int64).tolist())
+            folder.append_latency(t_s, series, values)
+
+
+def _write_arrivals(
+    folder: RunFolder, what: Synthetic, planned: Floats, latency: Mapping[str, Floats], causes: Mapping[int, str]
+) -> None:
+    kept = np.zeros(len(planned), dtype=np.bool_)
+    for move in what.moves:
+        kept |= (planned >= move.start_s - what.lead_s - 10) & (planned < move.start_s + move.length_s + 10)
+    folder.append_arrivals(
+        Arrival(
+            k,
+            planned[k],
+            planned[k] + latency["lag"][k] / 1e6,
+            planned[k] + latency["response"][k] / 1e6,
+            causes.get(k, "ok"),
+            int(latency["connection"][k]),
+            int(latency["write"][k]),
+            int(latency["read"][k]),
+            0,
+            0,
+        )
+        for k in np.flatnonzero(kept).tolist()
+    )
+
+
+def _write_events(folder: Path, what: Synthetic) -> None:
+    lines: list[tuple[float, str, Mapping[str, object]]] = [(0.0, "run.started", {})]
+    for move in what.moves:
+        outer, inner = ("reshard.", "slots.") if move.kind == "real" else ("sham.", "sham.slots.")
+        end = move.start_s + move.length_s
+        lines += [
+            (move.start_s - what.lead_s, outer + "requested", {"from": 1, "to": 2}),
+            (move.start_s, inner + "started", {"slots": 8192, "from": "0001-001", "to": "0002-001", **move.fields}),
+            (end, inner + "finished", {"slots": 8192, "keys": 2400, **move.fields}),
+            (end + 0.3, outer + "finished", {}),
+        ]
+    if what.ended == "finished":
+        lines.append((what.duration_s + 1, "run.finished", {}))
+    for t_s, name, fields in sorted(lines, key=lambda line: line[0]):
+        append_event(folder, t_s, name, **fields)
+
+
+def _write_servers(folder: Path, what: Synthetic) -> None:
+    for t_s in range(math.ceil(what.duration_s)):
+        for shard in (1, 2):
+            append_line(
+                folder,
+                "server.jsonl",
+                {
+                    "t_s": t_s, "node": f"000{shard}-001", "shard": shard, "role": "primary", "group": "application",
+                    "keys": 40 * t_s // shard, "commands": 120 * t_s, "cpu_s": 0.02 * t_s, "memory_bytes": 2_000_000,
+                    "connections": 5, "slots": 16384 // shard,
+                },
+            )  # fmt: skip
+        append_line(
+            folder,
+            "server.jsonl",
+            {"t_s": t_s, "node": "machine", "cpu_busy": 0.4, "memory_available_bytes": 9_000_000_000},
+        )
+        append_line(
+            folder,
+            "function.jsonl",
+            {
+                "type": "environments", "t_s": t_s, "count": 4, "busy_max": 3, "waited": 0, "wait_ms_max": 0.0,
+                "limit": 100, "timed_out": 0, "malformed": 0,
+            },
+        )  # fmt: skip
+
+
+def change(folder: Path, changes: Mapping[str, object]) -> None:
+    """Change keys of run.json."""
+    update_run(folder, changes)
