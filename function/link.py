@@ -26,6 +26,7 @@ from typing import Any, cast
 
 from function.environment import Cache
 from function.redispy import (
+    AuthenticationError,
     Connection,
     EventDispatcher,
     InvalidResponse,
