@@ -62,6 +62,13 @@ class Node:
                 return sorted(_slots_of(line.split()[8:]))
         return []
 
+    def slot_count(self) -> int:
+        """How many slots this node itself says it owns."""
+        for line in _text(self.cluster("NODES")).splitlines():
+            if "myself" in line:
+                return sum(last - first + 1 for first, last in _ranges_of(line.split()[8:]))
+        return 0
+
 
 @dataclass
 class Shard:
@@ -315,11 +322,16 @@ def _knows(node: Node, other: Node) -> bool:
 
 
 def _slots_of(words: Iterable[str]) -> Iterable[int]:
+    for first, last in _ranges_of(words):
+        yield from range(first, last + 1)
+
+
+def _ranges_of(words: Iterable[str]) -> Iterable[tuple[int, int]]:
     for word in words:
         if word.startswith("["):  # a slot being moved: listed again, with an arrow
             continue
         first, _, last = word.partition("-")
-        yield from range(int(first), int(last or first) + 1)
+        yield int(first), int(last or first)
 
 
 def _fields(answer: object) -> dict[str, str]:

@@ -1,0 +1,101 @@
+"""The process that hosts the declared functions: balancer port, Invoke API, environments, a line a second about them.
+
+`python -m rehearsal.function_host` reads its configuration as JSON from standard input (`HostConfig`), listens, and
+prints one line of JSON: `{}` once it serves, or `{"error": ...}`. It ends when its standard input closes.
+"""
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from rehearsal.balancer import api, balancer
+from rehearsal.invocations import Function, FunctionSpec, InitError
+
+_BACKLOG = 4096
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """What to host, and where."""
+
+    functions: list[FunctionSpec]
+    listener_port: int
+    listener_function: str
+    target_group_arn: str
+    api_port: int
+
+
+class _Clock:
+    """The run's start, once the rehearsal has told it."""
+
+    def __init__(self) -> None:
+        self.started_at_unix_s: float | None = None
+
+    def control(self, path: str, payload: Any) -> dict[str, Any]:
+        if path == "/run":
+            self.started_at_unix_s = float(payload["started_at_unix_s"])
+        return {}
+
+
+async def host(config: HostConfig) -> None:
+    """Serve until standard input closes."""
+    loop = asyncio.get_running_loop()
+    functions = {spec.name: Function(spec) for spec in config.functions}
+    clock = _Clock()
+    try:
+        for function in functions.values():
+            await function.start()
+        forwarded = functions[config.listener_function]
+        await loop.create_server(
+            balancer(forwarded, config.target_group_arn), "127.0.0.1", config.listener_port, backlog=_BACKLOG
+        )
+        await loop.create_server(api(functions, clock.control), "127.0.0.1", config.api_port)
+    except (InitError, OSError) as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        return
+    print("{}", flush=True)
+    gc.collect()
+    gc.freeze()
+    closed = loop.run_in_executor(None, sys.stdin.read)
+    report = loop.create_task(_report(forwarded, Path(forwarded.spec.output), clock))
+    await closed
+    report.cancel()
+    for function in functions.values():
+        function.stop()
+
+
+async def _report(function: Function, output: Path, clock: _Clock) -> None:
+    """Append a line a second about the environments, once the run has started."""
+    while True:
+        await asyncio.sleep(1.0 - time.time() % 1.0)
+        second = asdict(function.look())
+        if clock.started_at_unix_s is None:
+            continue
+        line = {
+            "type": "environments",
+            "t_s": round(time.time() - clock.started_at_unix_s, 3),
+            "count": function.environments,
+            **second,
+            "limit": function.spec.limit,
+        }
+        with output.open("ab", buffering=0) as stream:
+            stream.write(json.dumps(line).encode() + b"\n")
+
+
+def main() -> None:
+    """Read the configuration and serve."""
+    given = json.loads(sys.stdin.readline())
+    given["functions"] = [FunctionSpec(**spec) for spec in given["functions"]]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(host(HostConfig(**given)))
+
+
+if __name__ == "__main__":
+    main()

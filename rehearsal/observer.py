@@ -1,0 +1,80 @@
+"""server.jsonl: what each node of the clusters did, once a second, and how busy the machine was."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from redis.exceptions import RedisError
+
+from loadgen import runfolder
+from rehearsal.cluster import Cluster, Node
+
+
+class Observer:
+    """Samples clusters in a thread of its own until stopped.
+
+    Args:
+        folder: the run folder.
+        started_at_unix_s: the run's start.
+        clusters: asked each time, for nodes come and go.
+    """
+
+    def __init__(self, folder: Path, started_at_unix_s: float, clusters: Callable[[], Iterable[Cluster]]) -> None:
+        self._folder = folder
+        self._started_at_unix_s = started_at_unix_s
+        self._clusters = clusters
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to sample."""
+        psutil.cpu_percent()  # the first call only sets the mark
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the sampling and wait for its thread."""
+        self._ended.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._ended.wait(1.0 - (time.time() - self._started_at_unix_s) % 1.0):
+            t_s = round(time.time() - self._started_at_unix_s, 3)
+            self._append({"t_s": t_s, "node": "machine", **_machine()})
+            for cluster in self._clusters():
+                for shard in list(cluster.shards):
+                    for node in shard.nodes:
+                        sample = _sample(node)
+                        if sample is not None:
+                            self._append({"t_s": t_s, "node": node.name, "group": cluster.group, **sample})
+
+    def _append(self, line: dict[str, Any]) -> None:
+        runfolder.append_line(self._folder, runfolder.SERVER, line)
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cpu_busy": round(psutil.cpu_percent() / 100, 3),
+        "memory_available_bytes": psutil.virtual_memory().available,
+    }
+
+
+def _sample(node: Node) -> dict[str, Any] | None:
+    """One node's figures; None if it does not answer now (it may just be leaving)."""
+    try:
+        info = node.info("keyspace", "stats", "cpu", "memory", "clients", "replication")
+        slots = node.slot_count()
+    except (RedisError, OSError, ValueError):
+        return None
+    return {
+        "shard": node.shard,
+        "role": "primary" if info.get("role") == "master" else "replica",
+        "keys": int(info.get("db0", {}).get("keys", 0)),
+        "commands": int(info["total_commands_processed"]),
+        "cpu_s": round(float(info["used_cpu_sys"]) + float(info["used_cpu_user"]), 3),
+        "memory_bytes": int(info["used_memory"]),
+        "connections": int(info["connected_clients"]),
+        "slots": slots,
+    }
