@@ -24,8 +24,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from evidence_cache import CacheWatcher
 from evidence_metrics import LoadMetrics
 from evidence_s3 import Shipper, get_json, put_json
+from loadgen import runfolder
+from loadgen.coordinator import Coordinator
 
 if TYPE_CHECKING:
+    from locust.env import Environment
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_elasticache import ElastiCacheClient
     from mypy_boto3_s3 import S3Client
@@ -37,8 +40,9 @@ Record = Callable[[str, Mapping[str, Any]], object]
 SHIP_EVERY_S = 5.0
 # A reshard may outlive the load; it is watched to its end, as long as ElastiCache's own time limit here (2 h).
 LINGER_S = 2 * 3600.0
-CLOSE_S = 60.0
-# ECS gives a stopped task 120 s: a call that hangs must not eat them.
+# ECS gives a stopped task 120 s, of which the generator takes up to 100 for the replies that are due.
+CLOSE_S = 18.0
+# A call that hangs must not eat them.
 _AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
 
 
@@ -183,12 +187,12 @@ class _Run:
                 LOG.exception("the generator did not take event %s; it goes straight into the file", name)
             else:
                 return
-        line = {"t_s": round(time.time() - self._started_at, 3), "event": name, **fields}
-        _append(self.folder / "events.jsonl", [line])
+        runfolder.append_event(self.folder, time.time() - self._started_at, name, **fields)
 
     def write_rows(self, rows: list[dict[str, Any]]) -> None:
         """Append node metrics."""
-        _append(self.folder / "server.jsonl", rows)
+        for row in rows:
+            runfolder.append_line(self.folder, runfolder.SERVER, row)
 
     def _already_requested(self) -> bool:
         """Whoever asked for the reshard may have said so through the master's HTTP interface."""
@@ -271,9 +275,42 @@ class _Run:
             LOG.exception("run %s was sent, but not the word that it is whole", shipper.run_id)
 
 
-def from_environment(stack: str) -> Recorder | None:
+class _Follower:
+    """Tells a recorder what the generator's coordinator tells its observers."""
+
+    def __init__(self, recorder: Recorder, coordinator: Coordinator) -> None:
+        self._recorder = recorder
+        self._coordinator = coordinator
+
+    def started(self, folder: Path, run: Mapping[str, object]) -> None:
+        """The run folder exists."""
+        self._recorder.begin(folder, float(str(run["started_at_unix_s"])), self._coordinator.event)
+
+    def reported(self, batch: object) -> None:
+        """A worker reported: it is in the files soon enough."""
+
+    def second_closed(self, folder: Path, second: object) -> None:
+        """A planned second was written: the recorder reads the files."""
+
+    def closed(self, folder: Path, ended: str) -> None:  # noqa: ARG002 - the coordinator's call
+        """The run folder is complete."""
+        self._recorder.end()
+
+
+def attach(environment: "Environment", coordinator: Coordinator) -> Recorder | None:
+    """Record this master's runs on AWS, as its options ask; None when they ask for nothing."""
+    options: Any = environment.parsed_options
+    recorder = recorder_for(options.load_stack or "local", options.load_results_bucket, options.load_cache_id)
+    if recorder is None:
+        return None
+    coordinator.observers.append(_Follower(recorder, coordinator))
+    # `quit` comes after every `quitting` listener: the generator has closed the run folder by then.
+    environment.events.quit.add_listener(lambda **_: recorder.close())
+    return recorder
+
+
+def recorder_for(stack: str, bucket: str, cache_id: str) -> Recorder | None:
     """The recorder that the task definition asks for; None when it names neither bucket nor cache."""
-    bucket, cache_id = os.environ.get("LOAD_RESULTS_BUCKET", ""), os.environ.get("LOAD_CACHE_ID", "")
     if not bucket and not cache_id:
         return None
     task = _task()
@@ -315,12 +352,6 @@ def _task() -> dict[str, str]:
         "revision": str(told.get("Revision", "")),
         "region": arn.split(":")[3] if arn.count(":") >= 5 else "",
     }
-
-
-def _append(path: Path, lines: list[dict[str, Any]]) -> None:
-    """Whole lines in one write: several writers may append to the same file."""
-    with path.open("ab", buffering=0) as stream:
-        stream.write("".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
 def _now_text() -> str:

@@ -1,0 +1,106 @@
+"""What `run` has done so far, on disk after every step, so that the same command goes on after any interruption."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from experiment.errors import UsageError
+
+FORMAT = 1
+
+
+@dataclass
+class State:
+    """One experiment on one stack: what was asked for, which steps are done, what they found."""
+
+    path: Path
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @classmethod
+    def load(cls, folder: Path, stack: str) -> "State":
+        """The state that an earlier command left, or an empty one."""
+        path = folder / f"experiment-{stack}.json"
+        try:
+            content: Any = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls(path, {"format": FORMAT, "stack": stack, "steps": {}})
+        except ValueError as error:
+            raise UsageError("state", str(path), f"not JSON: {error}", "remove it; AWS keeps what is running") from None
+        if not isinstance(content, dict) or cast("dict[str, Any]", content).get("format") != FORMAT:
+            raise UsageError("state", str(path), "written by another version", "remove it; AWS keeps what is running")
+        return cls(path, cast("dict[str, Any]", content))
+
+    def save(self, **changes: Any) -> None:
+        """Note facts; they are on disk when this returns."""
+        self.data.update(changes)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with beside.open("w", encoding="utf-8") as stream:
+            stream.write(json.dumps(self.data, indent=1) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(self.path)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A fact noted earlier."""
+        return self.data.get(key, default)
+
+    def done(self, step: str) -> bool:
+        """Whether a step came to its end."""
+        return "done_at_unix_s" in self._step(step)
+
+    def begin(self, step: str) -> None:
+        """A step begins, or begins again."""
+        self._step(step).setdefault("began_at_unix_s", time.time())
+        self.save()
+
+    def finish(self, step: str) -> None:
+        """A step came to its end."""
+        self._step(step)["done_at_unix_s"] = time.time()
+        self.save()
+
+    def forget(self, *steps: str) -> None:
+        """Steps that must be done again."""
+        for step in steps:
+            self.data["steps"].pop(step, None)
+        self.save()
+
+    def began_at(self, step: str) -> float | None:
+        """When a step first began, Unix seconds by this machine's clock."""
+        return self._step(step).get("began_at_unix_s")
+
+    def _step(self, step: str) -> dict[str, float]:
+        return self.data["steps"].setdefault(step, {})
+
+    def archive(self, folder: Path) -> None:
+        """The experiment is over: its state goes into the run folder, and the next one begins afresh."""
+        self.path.replace(folder / "experiment.json")
+
+
+@contextmanager
+def locked(folder: Path, stack: str) -> Generator[None]:
+    """Keep a second command away from the same stack; the lock ends with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f".experiment-{stack}.lock"
+    with path.open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            raise UsageError(
+                "lock",
+                f"stack {stack}",
+                f"another command works on it (process {holder})",
+                "wait for it, or end it first",
+            ) from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        yield
