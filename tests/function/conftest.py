@@ -24,9 +24,13 @@ def function(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return Function(monkeypatch, capsys)
 
 
-@pytest.fixture(scope="module")
-def cluster(processes: Processes) -> Iterator[RealCluster]:
+@pytest.fixture(scope="session")
+def cluster(processes: Processes) -> RealCluster:
     """Two shards, a replica each: for tests that leave it as it was."""
-    running = RealCluster(processes, shards=2, replicas=1).start()
-    yield running
-    running.stop()
+    return RealCluster(processes, shards=2, replicas=1).start()
+
+
+@pytest.fixture(scope="session")
+def one_node(processes: Processes) -> RealCluster:
+    """One shard without a replica: for tests that leave it as it was."""
+    return RealCluster(processes, shards=1, replicas=0).start()

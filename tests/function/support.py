@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from function import session
 from function.environment import Cache
 from function.handler import handler
 
@@ -69,3 +70,17 @@ def environment(cache: Cache) -> dict[str, str]:
         "CACHE_USERNAME": cache.username,
         "CACHE_PASSWORD": cache.password,
     }
+
+
+def session_in(first: int, last: int) -> str:
+    """Draw a session whose slot is within the bounds."""
+    while not first <= session.slot(drawn := session.new_id()) <= last:
+        pass
+    return drawn
+
+
+def told(done: Outcome, status: int, kind: str) -> None:
+    """Check that a failure is told as it must be: its kind to the caller, its cause to the log alone."""
+    assert (done.status, done.log["status"], done.log["error"]) == (status, status, kind), done
+    assert done.body == {"error": kind, "requestId": done.log["requestId"]}
+    assert done.log["detail"]
