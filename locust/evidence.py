@@ -25,10 +25,8 @@ from evidence_cache import CacheWatcher
 from evidence_metrics import LoadMetrics
 from evidence_s3 import Shipper, get_json, put_json
 from loadgen import runfolder
-from loadgen.coordinator import Coordinator
 
 if TYPE_CHECKING:
-    from locust.env import Environment
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_elasticache import ElastiCacheClient
     from mypy_boto3_s3 import S3Client
@@ -275,42 +273,9 @@ class _Run:
             LOG.exception("run %s was sent, but not the word that it is whole", shipper.run_id)
 
 
-class _Follower:
-    """Tells a recorder what the generator's coordinator tells its observers."""
-
-    def __init__(self, recorder: Recorder, coordinator: Coordinator) -> None:
-        self._recorder = recorder
-        self._coordinator = coordinator
-
-    def started(self, folder: Path, run: Mapping[str, object]) -> None:
-        """The run folder exists."""
-        self._recorder.begin(folder, float(str(run["started_at_unix_s"])), self._coordinator.event)
-
-    def reported(self, batch: object) -> None:
-        """A worker reported: it is in the files soon enough."""
-
-    def second_closed(self, folder: Path, second: object) -> None:
-        """A planned second was written: the recorder reads the files."""
-
-    def closed(self, folder: Path, ended: str) -> None:  # noqa: ARG002 - the coordinator's call
-        """The run folder is complete."""
-        self._recorder.end()
-
-
-def attach(environment: "Environment", coordinator: Coordinator) -> Recorder | None:
-    """Record this master's runs on AWS, as its options ask; None when they ask for nothing."""
-    options: Any = environment.parsed_options
-    recorder = recorder_for(options.load_stack or "local", options.load_results_bucket, options.load_cache_id)
-    if recorder is None:
-        return None
-    coordinator.observers.append(_Follower(recorder, coordinator))
-    # `quit` comes after every `quitting` listener: the generator has closed the run folder by then.
-    environment.events.quit.add_listener(lambda **_: recorder.close())
-    return recorder
-
-
-def recorder_for(stack: str, bucket: str, cache_id: str) -> Recorder | None:
+def from_environment(stack: str) -> Recorder | None:
     """The recorder that the task definition asks for; None when it names neither bucket nor cache."""
+    bucket, cache_id = os.environ.get("LOAD_RESULTS_BUCKET", ""), os.environ.get("LOAD_CACHE_ID", "")
     if not bucket and not cache_id:
         return None
     task = _task()

@@ -191,14 +191,17 @@ def test_offered_and_achieved_are_printed_as_embedded_metrics(tmp_path: Path) ->
     assert json.loads(out.getvalue().splitlines()[1])["Offered"] == [15, 16]
 
 
-def test_without_bucket_and_cache_there_is_no_recorder() -> None:
+def test_without_bucket_and_cache_there_is_no_recorder(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a laptop and in a rehearsal the master talks to no AWS."""
-    assert evidence.recorder_for("dev", "", "") is None
+    monkeypatch.delenv("LOAD_RESULTS_BUCKET", raising=False)
+    monkeypatch.setenv("LOAD_CACHE_ID", "")
+    assert evidence.from_environment("dev") is None
 
 
 def test_a_missing_region_is_said_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evidence that was asked for and cannot be written stops the master before the load, not after it."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "ECS_CONTAINER_METADATA_URI_V4"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOAD_RESULTS_BUCKET", BUCKET)
     with pytest.raises(RuntimeError, match="set AWS_REGION"):
-        evidence.recorder_for("dev", BUCKET, "")
+        evidence.from_environment("dev")
