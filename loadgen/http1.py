@@ -1,0 +1,144 @@
+"""HTTP/1.1 replies, whole or in pieces (Content-Length, chunked, until the close), and the function's JSON in them."""
+
+import json
+from typing import NamedTuple
+
+from loadgen.outcomes import GARBAGE, NO_SESSION, OVERSIZED
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_BODY_BYTES = 1024 * 1024  # the load balancer's own limit for a function's reply
+
+
+class ReplyError(ValueError):
+    """A reply that is none; `outcome` is the name it is counted under."""
+
+    def __init__(self, outcome: int, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+
+
+class Reply(NamedTuple):
+    """A whole reply; `reusable`: the connection may carry another request."""
+
+    status: int
+    body: bytes
+    reusable: bool
+
+
+class Figures(NamedTuple):
+    """What the function said of its work, in us; -1 and zeros where it said nothing."""
+
+    connection_us: int = -1
+    write_us: int = -1
+    read_us: int = -1
+    redirects: int = 0
+    retries: int = 0
+    session: bytes = NO_SESSION
+
+
+NOTHING = Figures()
+
+
+def parse(data: bytes, *, closed: bool = False) -> Reply | None:
+    """The reply in `data`, or None while more has to come; with `closed`, None means that it was cut off."""
+    while True:
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            if data[:7] != b"HTTP/1."[: len(data)]:
+                raise ReplyError(GARBAGE, f"not HTTP/1.x: {data[:60]!r}")
+            if len(data) > MAX_HEADER_BYTES:
+                raise ReplyError(OVERSIZED, f"the reply's header is longer than {MAX_HEADER_BYTES} bytes")
+            return None
+        if data[:7] != b"HTTP/1." or data[8:9] != b" " or not data[9:12].isdigit():
+            raise ReplyError(GARBAGE, f"not a status line: {data[:60]!r}")
+        status = int(data[9:12])
+        if 100 <= status < 200:  # an interim reply; the real one follows
+            data = data[end + 4 :]
+            continue
+        return _body(data, end, status, closed=closed)
+
+
+def _body(data: bytes, end: int, status: int, *, closed: bool) -> Reply | None:
+    header = data[:end].lower()
+    at = end + 4
+    reusable = data[7:8] == b"1" and b"\r\nconnection: close" not in header
+    if b"\r\ntransfer-encoding:" in header and b"chunked" in header:
+        body = _chunked(data, at)
+        return None if body is None else Reply(status, body, reusable)
+    if status in (204, 304):
+        return Reply(status, b"", reusable)
+    start = header.find(b"\r\ncontent-length:")
+    if start >= 0:
+        value = header[start + 17 :].partition(b"\r\n")[0].strip()
+        if not value.isdigit() or len(value) > 15:
+            raise ReplyError(GARBAGE, f"Content-Length is not a number: {value[:40]!r}")
+        length = int(value)
+        if length > MAX_BODY_BYTES:
+            raise ReplyError(OVERSIZED, f"the reply's body is {length} bytes; at most {MAX_BODY_BYTES}")
+        if len(data) - at < length:
+            return None
+        return Reply(status, data[at : at + length], reusable and len(data) - at == length)
+    if len(data) - at > MAX_BODY_BYTES:
+        raise ReplyError(OVERSIZED, f"the reply's body is over {MAX_BODY_BYTES} bytes")
+    return Reply(status, data[at:], reusable=False) if closed else None
+
+
+def _chunked(data: bytes, at: int) -> bytes | None:
+    body = bytearray()
+    while True:
+        end = data.find(b"\r\n", at)
+        if end < 0:
+            return None
+        size_text = data[at:end].partition(b";")[0].strip()
+        try:
+            size = int(size_text, 16)
+        except ValueError:
+            raise ReplyError(GARBAGE, f"not a chunk size: {size_text[:40]!r}") from None
+        if size < 0 or len(body) + size > MAX_BODY_BYTES:
+            raise ReplyError(OVERSIZED, f"the reply's chunks are over {MAX_BODY_BYTES} bytes")
+        at = end + 2
+        if size == 0:  # trailers, if any, end with an empty line
+            return bytes(body) if data.find(b"\r\n\r\n", end) == end or data.find(b"\r\n\r\n", at) >= 0 else None
+        if len(data) < at + size + 2:
+            return None
+        if data[at + size : at + size + 2] != b"\r\n":
+            raise ReplyError(GARBAGE, "a chunk does not end where it should")
+        body += data[at : at + size]
+        at += size + 2
+
+
+def figures(body: bytes) -> Figures:
+    """The function's figures out of a good reply's JSON; a body that is no JSON object says nothing."""
+    if body[:1] != b"{":
+        return NOTHING
+    try:
+        reply = json.loads(body)
+        session = reply.get("session")
+        return Figures(
+            _microseconds(reply, "connection"),
+            _microseconds(reply, "write"),
+            _microseconds(reply, "read"),
+            min(int(reply.get("redirects", 0)), 65535),
+            min(int(reply.get("retries", 0)), 65535),
+            NO_SESSION if session is None else _uuid(session),
+        )
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise ReplyError(
+            GARBAGE, f"a good status, but the JSON is not the function's: {error}: {body[:200]!r}"
+        ) from None
+
+
+def _microseconds(reply: dict[str, object], key: str) -> int:
+    value = reply.get(key)
+    if value is None:
+        return -1
+    if not isinstance(value, (int, float)) or not 0 <= value < 2000:
+        raise ValueError(f"{key} {value!r} is not a number of seconds")
+    return round(value * 1e6)
+
+
+def _uuid(text: str) -> bytes:
+    session = bytes.fromhex(text.replace("-", ""))
+    if len(session) != 16:
+        raise ValueError(f"session {text!r} is not a UUID")
+    return session

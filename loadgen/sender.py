@@ -1,0 +1,473 @@
+"""The sender: one event loop over plain non-blocking sockets, on a thread of its own.
+
+A greenlet per arrival costs ten times as much and measures its own scheduling. Here an arrival is one small object, and
+a late or slow reply never delays the next arrival. What comes out is one row per arrival (`loadgen.outcomes`); counting
+and histograms happen elsewhere. All times are seconds of the run: the common start is 0.
+"""
+
+import errno
+import math
+import os
+import socket
+import struct
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen import http1, outcomes, plain
+from loadgen.leases import Piece
+from loadgen.outcomes import ROW
+from loadgen.resolver import Resolver
+from loadgen.schedule import Schedule
+
+LATE_REPLY_WAIT_S = 1.0  # how long an answer after the time limit is still waited for, to be named as such
+CLOSE_WAIT_S = 1.0  # how long the server may take to close a connection that it said it would close
+MAX_OVERDUE_S = 5.0  # an arrival that could not be sent for this long (a paused machine) is missed, not sent at random
+BURST = 32  # sends in a row before replies are looked at
+IDLE_WAKE_S = 0.05
+
+_NAN = math.nan
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_CONNECTING = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, 0})
+_OUTCOME_OF_ERRNO = {
+    errno.ECONNREFUSED: outcomes.REFUSED,
+    errno.ECONNRESET: outcomes.RESET,
+    errno.EPIPE: outcomes.RESET,
+    errno.ECONNABORTED: outcomes.RESET,
+    errno.ETIMEDOUT: outcomes.CONNECT_TIMEOUT,
+}
+_NO_CONNECTION = frozenset({outcomes.REFUSED, outcomes.UNREACHABLE, outcomes.CONNECT_TIMEOUT})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one sender allows itself."""
+
+    time_limit_s: float = 20.0
+    connect_limit_s: float = 5.0
+    max_in_flight: int = 8192
+
+
+class _Exchange:
+    """One arrival on its way, and the connection that carries it."""
+
+    __slots__ = ("address", "data", "done", "k", "planned", "sent", "sock", "state", "tries")
+
+    def __init__(self, k: int, planned: float) -> None:
+        self.k = k
+        self.planned = planned
+        self.sent = _NAN
+        self.done = False  # a row was written
+        self.tries = 0
+        self.sock: Any = None
+        self.address: Any = None
+        self.data = b""
+        self.state = 0
+
+
+_CONNECT, _REPLY, _IDLE, _CLOSING = range(4)
+
+
+class Sender:
+    """Sends the arrivals of the pieces it is given, and writes a row for each."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        resolver: Resolver,
+        request: bytes,
+        *,
+        keep_alive: bool,
+        limits: Limits,
+        start_monotonic_s: float,
+    ) -> None:
+        self.rows: deque[bytes] = deque()
+        self.details: deque[tuple[float, str, str]] = deque()  # examples: (second, cause, detail)
+        self.orders: deque[list[Piece]] = deque()  # from the agent's thread: all that this sender may send now
+        self.in_flight = 0
+        self.cpu_s = 0.0
+        self.crash = ""
+        self.stopped = False
+        self._schedule = schedule
+        self._resolver = resolver
+        self._request = request
+        self._keep_alive = keep_alive
+        self._limits = limits
+        self._start = start_monotonic_s
+        self._now: Callable[[], float] = lambda: time.monotonic() - start_monotonic_s
+        self._quit = False
+        self._socket = plain.plain_socket()
+        self._poller = plain.poller()
+        self._by_fd: dict[int, _Exchange] = {}
+        self._waiting: deque[_Exchange] = deque()  # in the order sent, so deadlines come in order too
+        self._connecting: deque[_Exchange] = deque()
+        self._overtime: deque[tuple[float, _Exchange]] = deque()
+        self._closing: deque[tuple[float, _Exchange]] = deque()
+        self._idle: list[_Exchange] = []
+        self._piece: Piece | None = None  # the part being sent
+        self._later: list[Piece] = []
+        self._at = 0  # the next arrival of the current piece
+        self._next: tuple[int, float] | None = None  # the same with its planned time, if the lease covers it
+        self._examples: dict[int, int] = {}
+
+    def start(self) -> None:
+        """Begin, on a thread of its own."""
+        plain.start_thread(self._run)
+
+    def quit(self) -> None:
+        """Stop at once; what is in flight stays undecided."""
+        self._quit = True
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+        except BaseException:  # noqa: BLE001 - a thread's last words; the agent raises them where they are seen
+            self.crash = traceback.format_exc()
+        finally:
+            for exchange in list(self._by_fd.values()):
+                exchange.sock.close()
+            self._poller.close()
+            self.stopped = True
+
+    def _loop(self) -> None:
+        now_of, wait, by_fd = self._now, self._poller.wait, self._by_fd
+        cpu_at = 0.0
+        while not self._quit:
+            if self.orders:
+                self._take_orders()
+            due = self._next
+            now = now_of()
+            burst = BURST
+            while due is not None and due[1] <= now and burst:
+                self._advance()
+                self._send(_Exchange(*due), now)
+                due = self._next
+                now = now_of()
+                burst -= 1
+            pause = IDLE_WAKE_S if due is None else min(IDLE_WAKE_S, due[1] - now)
+            for fd, events in wait(pause):
+                exchange = by_fd.get(fd)
+                if exchange is not None:
+                    self._event(fd, exchange, events)
+            now = now_of()
+            if self._waiting or self._connecting or self._overtime or self._closing:
+                self._expire(now)
+            if now - cpu_at > 0.2:
+                cpu_at = now
+                self.cpu_s = time.thread_time()
+
+    # -- what to send
+    # ---------------------------------------------------------------------------------------------------
+
+    def _take_orders(self) -> None:
+        pieces = {piece.epoch: piece for piece in self.orders.popleft()}
+        current = self._piece
+        if current is not None:
+            # The same slot with a longer lease; or an epoch that is over, if it is not among the orders any more.
+            self._piece = pieces.get(current.epoch, current._replace(final=True))
+        self._later = sorted(piece for piece in pieces.values() if current is None or piece.epoch > current.epoch)
+        if self._next is None:
+            self._plan(self._at)
+
+    def _plan(self, at: int) -> None:
+        """Set the next arrival: `at` in the current piece if its lease covers it, else the next piece's first."""
+        while True:
+            piece = self._piece
+            if piece is not None:
+                self._at = at
+                if at < piece.until:
+                    self._next = at, self._schedule.planned_s(at)
+                    return
+                if not piece.final:
+                    self._next = None  # wait for the lease to be renewed
+                    return
+            if not self._later:
+                self._next = None
+                return
+            self._piece = self._later.pop(0)
+            at = self._piece.first
+
+    def _advance(self) -> None:
+        piece = self._piece
+        if piece is None:
+            return
+        at = self._at + piece.step
+        if at < piece.until:
+            self._at = at
+            self._next = at, self._schedule.planned_s(at)
+        else:
+            self._plan(at)
+
+    # -- sending
+    # ----------------------------------------------------------------------------------------------------------
+
+    def _send(self, exchange: _Exchange, now: float) -> None:
+        if now - exchange.planned > MAX_OVERDUE_S:
+            self._missed(
+                exchange, outcomes.OVERDUE, f"{now - exchange.planned:.1f} s after its time; was this machine paused?"
+            )
+            return
+        if self.in_flight >= self._limits.max_in_flight:
+            self._missed(
+                exchange,
+                outcomes.IN_FLIGHT_CAP,
+                f"{self.in_flight} arrivals are in flight; the server is too slow for this rate",
+            )
+            return
+        while self._idle:
+            carrier = self._idle.pop()
+            if carrier.sock is not None:
+                self._send_again(carrier, exchange)
+                return
+        self._connect(exchange)
+
+    def _connect(self, exchange: _Exchange) -> None:
+        address = self._resolver.next()
+        if address is None:
+            self._missed(exchange, outcomes.UNRESOLVED, self._resolver.problem)
+            return
+        family, where = exchange.address = address
+        try:
+            sock = self._socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            self._missed(
+                exchange,
+                outcomes.NO_DESCRIPTORS,
+                f"{error.strerror}; raise the limit of open files (ulimit -n), or lower the rate",
+            )
+            return
+        sock.setblocking(False)
+        exchange.sock = sock
+        if not exchange.tries:
+            exchange.sent = self._now()
+            self.in_flight += 1
+            self._waiting.append(exchange)
+        exchange.tries += 1
+        try:
+            code = sock.connect_ex(where)
+        except OSError as error:
+            code = error.errno or errno.EINVAL
+        if code not in _CONNECTING:
+            self._refused(exchange, code)
+            return
+        fd = sock.fileno()
+        self._by_fd[fd] = exchange
+        try:
+            sock.send(self._request)  # on loopback the connection is there already; elsewhere this says EAGAIN
+        except (BlockingIOError, OSError) as error:
+            if error.errno not in (errno.EAGAIN, errno.ENOTCONN):
+                self._refused(exchange, error.errno or errno.EIO)
+                return
+            exchange.state = _CONNECT
+            self._connecting.append(exchange)
+            self._poller.watch_write(fd)
+            return
+        exchange.state = _REPLY
+        self._poller.watch_read(fd)
+
+    def _send_again(self, carrier: _Exchange, exchange: _Exchange) -> None:
+        """Another request on an idle connection; if that dies now, the arrival failed: it may have been served."""
+        exchange.sock, exchange.address, exchange.state = carrier.sock, carrier.address, _REPLY
+        carrier.sock = None
+        self._by_fd[exchange.sock.fileno()] = exchange
+        exchange.sent = self._now()
+        self.in_flight += 1
+        self._waiting.append(exchange)
+        try:
+            exchange.sock.send(self._request)
+        except OSError as error:
+            self._failed(
+                exchange,
+                _OUTCOME_OF_ERRNO.get(error.errno or 0, outcomes.RESET),
+                f"on an idle connection: {error.strerror}",
+            )
+
+    def _refused(self, exchange: _Exchange, code: int) -> None:
+        """No connection could be made: try the name's other addresses, since nothing was sent yet."""
+        self._drop(exchange)
+        detail = f"{self._where(exchange)}: {os.strerror(code)}"
+        if code in (errno.EADDRNOTAVAIL, errno.EADDRINUSE):
+            self.in_flight -= 1
+            exchange.sent = _NAN
+            self._missed(
+                exchange,
+                outcomes.NO_PORTS,
+                f"{detail}: this machine's local ports are used up (a closed connection blocks one for a minute); use "
+                "more load tasks, "
+                "keep-alive connections, or widen net.ipv4.ip_local_port_range",
+            )
+            return
+        outcome = _OUTCOME_OF_ERRNO.get(code, outcomes.UNREACHABLE)
+        if outcome in _NO_CONNECTION:
+            self._resolver.down(exchange.address)
+            if exchange.tries < self._resolver.count and self._resolver.any_up():
+                self._example(outcome, f"{detail}; trying another address of the name")
+                self._connect(exchange)
+                return
+        self._failed(exchange, outcome, detail)
+
+    # -- replies
+    # ----------------------------------------------------------------------------------------------------------
+
+    def _event(self, fd: int, exchange: _Exchange, events: int) -> None:
+        state = exchange.state
+        if state == _REPLY:
+            self._readable(exchange, events)
+        elif state == _CONNECT:
+            self._writable(fd, exchange)
+        else:  # idle or closing: the server closed it, or said something nobody asked for
+            self._drop(exchange)
+
+    def _writable(self, fd: int, exchange: _Exchange) -> None:
+        try:
+            exchange.sock.send(self._request)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            code = exchange.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or error.errno or errno.EIO
+            self._refused(exchange, code)
+            return
+        exchange.state = _REPLY
+        self._poller.now_read(fd)
+
+    def _readable(self, exchange: _Exchange, events: int) -> None:
+        try:
+            data = exchange.sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._failed(exchange, outcomes.RESET, f"{self._where(exchange)}: {error.strerror}")
+            return
+        closed = not data
+        if exchange.data:
+            data = exchange.data + data
+        try:
+            reply = http1.parse(data, closed=closed)
+            if reply is None:
+                exchange.data = data
+                if closed:
+                    cut = (
+                        f"the connection closed after {len(data)} bytes"
+                        if data
+                        else "the connection closed without a reply"
+                    )
+                    self._failed(exchange, outcomes.CLOSED, f"{self._where(exchange)}: {cut}")
+                return
+            self._replied(exchange, reply, closed=closed or bool(events & plain.EOF))
+        except http1.ReplyError as error:
+            self._failed(exchange, error.outcome, str(error))
+
+    def _replied(self, exchange: _Exchange, reply: http1.Reply, *, closed: bool) -> None:
+        now = self._now()
+        if now - exchange.sent > self._limits.time_limit_s:
+            self._failed(
+                exchange, outcomes.LATE_REPLY, f"answered after {now - exchange.sent:.3f} s, status {reply.status}"
+            )
+            return
+        if 200 <= reply.status < 300:
+            figures = http1.figures(reply.body)
+            self._row(exchange, now, outcomes.OK, figures)
+        else:
+            outcome = outcomes.HTTP + reply.status
+            self._row(exchange, now, outcome, http1.NOTHING)
+            self._example(outcome, reply.body[:500].decode("utf-8", "replace") or "(no body)")
+        self.in_flight -= 1
+        if closed or self._quit:
+            self._drop(exchange)
+        elif self._keep_alive and reply.reusable:
+            exchange.state, exchange.data = _IDLE, b""
+            self._idle.append(exchange)
+        else:
+            # Who closes first keeps the port blocked for a minute: leave that to the server, which was asked to close.
+            exchange.state = _CLOSING
+            self._closing.append((now + CLOSE_WAIT_S, exchange))
+
+    # -- time
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _expire(self, now: float) -> None:
+        limits = self._limits
+        waiting = self._waiting
+        while waiting and (waiting[0].done or now - waiting[0].sent > limits.time_limit_s):
+            exchange = waiting.popleft()
+            if exchange.done:
+                continue
+            if exchange.state == _CONNECT:
+                self._failed(
+                    exchange,
+                    outcomes.CONNECT_TIMEOUT,
+                    f"{self._where(exchange)}: no connection in {limits.time_limit_s:g} s",
+                )
+            else:
+                self._overtime.append((exchange.sent + limits.time_limit_s + LATE_REPLY_WAIT_S, exchange))
+        if self._connecting:
+            self._expire_connecting(now)
+        while self._overtime and (self._overtime[0][1].done or now > self._overtime[0][0]):
+            exchange = self._overtime.popleft()[1]
+            if not exchange.done:
+                self._failed(
+                    exchange, outcomes.TIMEOUT, f"{self._where(exchange)}: no reply in {limits.time_limit_s:g} s"
+                )
+        while self._closing and (self._closing[0][1].sock is None or now > self._closing[0][0]):
+            exchange = self._closing.popleft()[1]
+            if exchange.sock is not None:
+                exchange.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                self._drop(exchange)
+
+    def _expire_connecting(self, now: float) -> None:
+        limits = self._limits
+        connecting = self._connecting
+        while connecting:
+            exchange = connecting[0]
+            if not exchange.done and exchange.state == _CONNECT:
+                if now - exchange.sent <= limits.connect_limit_s:
+                    break
+                self._resolver.down(exchange.address)
+                self._failed(
+                    exchange,
+                    outcomes.CONNECT_TIMEOUT,
+                    f"{self._where(exchange)}: no connection in {limits.connect_limit_s:g} s",
+                )
+            connecting.popleft()
+
+    # -- rows
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _row(self, exchange: _Exchange, done: float, outcome: int, figures: http1.Figures) -> None:
+        exchange.done = True
+        connection, write, read, redirects, retries, session = figures
+        times = exchange.k, exchange.planned, exchange.sent, done
+        self.rows.append(ROW.pack(*times, outcome, connection, write, read, redirects, retries, session))
+
+    def _missed(self, exchange: _Exchange, outcome: int, detail: str) -> None:
+        self._row(exchange, _NAN, outcome, http1.NOTHING)
+        self._example(outcome, detail)
+
+    def _failed(self, exchange: _Exchange, outcome: int, detail: str) -> None:
+        self._row(exchange, self._now(), outcome, http1.NOTHING)
+        self.in_flight -= 1
+        self._example(outcome, detail)
+        self._drop(exchange)
+
+    def _drop(self, exchange: _Exchange) -> None:
+        sock = exchange.sock
+        if sock is not None:
+            exchange.sock = None
+            self._by_fd.pop(sock.fileno(), None)
+            sock.close()
+
+    def _example(self, outcome: int, detail: str) -> None:
+        seen = self._examples.get(outcome, 0)
+        if seen < 20:
+            self._examples[outcome] = seen + 1
+            self.details.append((self._now(), outcomes.name(outcome), detail))
+
+    @staticmethod
+    def _where(exchange: _Exchange) -> str:
+        if exchange.address is None:
+            return "(no address)"
+        host, port = exchange.address[1][:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
