@@ -64,7 +64,11 @@ def plain(text: object) -> str:
 
 def line(name: str, x: Floats, y: Floats, colour: str, dash: str = "solid", **more: Any) -> dict[str, Any]:
     """A line over x; where x has a gap of more than a second so has the line."""
-    x, y = broken(x, y)
+    return curve(name, *broken(x, y), colour, dash, **more)
+
+
+def curve(name: str, x: Floats, y: Floats, colour: str, dash: str, **more: Any) -> dict[str, Any]:
+    """A line through the points as they are."""
     return {
         "type": "scatter",
         "mode": "lines",

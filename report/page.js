@@ -27,6 +27,8 @@
     return copy;
   }
 
+  const decades = [-3, -2, -1, 0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 5].map((part) => Number(`${part}e${power}`)));
+
   const band = (from, to, fill, extra) => ({
     type: "rect", xref: "x", yref: "paper", x0: from, x1: to, y0: 0, y1: 1, layer: "below",
     line: { width: 0 }, fillcolor: fill, ...extra,
@@ -69,14 +71,14 @@
   function layout(chart, colours) {
     const narrow = window.innerWidth < 560;
     const axis = (given) => ({
-      gridcolor: colours.grid, zerolinecolor: colours.grid, linecolor: colours.grid, automargin: true, ...given,
+      gridcolor: colours.grid, zerolinecolor: colours.grid, linecolor: colours.grid, automargin: Boolean(given && given.type === "category"), ...given,
       title: { text: (given && given.title) || "", standoff: 6 },
     });
-    const log = chart.layout.yaxis && chart.layout.yaxis.type === "log" ? { dtick: "D2", exponentformat: "none" } : {};
+    const log = chart.layout.yaxis && chart.layout.yaxis.type === "log" ? { tickvals: decades, ticktext: decades.map(String) } : {};
     return {
       ...chart.layout,
-      height: narrow ? 240 : 270,
-      margin: { l: 48, r: 12, t: 22, b: 40 },
+      height: chart.layout.height || (narrow ? 240 : 270),
+      margin: { l: 56, r: 12, t: 22, b: 40 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12, color: colours.ink },
       hovermode: chart.layout.hovermode || "x unified",

@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from report import charts, verdict
+from report import charts, charts_effect, verdict
 from report.document import Findings
 
 _HERE = Path(__file__).resolve().parent
@@ -47,9 +47,15 @@ _NONE = "-"
 def render(report: Mapping[str, Any], found: Findings, timeline: Sequence[charts.Chart], png: bytes) -> str:
     """The page as text."""
     state = verdict.state(report)
-    effect_charts: list[charts.Chart] = []
-    percentile_charts: list[charts.Chart] = []
-    drawn = [*timeline, *effect_charts, *percentile_charts]
+    groups = {
+        "timeline": timeline,
+        "placebo_charts": charts_effect.placebo(found),
+        "pair_charts": charts_effect.pairs(found),
+        "single_charts": charts_effect.single_arrivals(found),
+        "cycle_charts": charts_effect.cycle_charts(found),
+        "percentile_charts": charts_effect.percentiles(found),
+    }
+    drawn = [chart for group in groups.values() for chart in group]
     data = as_script_data({"charts": [chart.as_json() for chart in drawn], "shading": charts.shading(found)})
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     return (
@@ -63,9 +69,7 @@ def render(report: Mapping[str, Any], found: Findings, timeline: Sequence[charts
             sections=_SECTIONS,
             policy=policy([data, plotly(), script]),
             css=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - the project's own file
-            timeline=timeline,
-            percentiles=percentile_charts,
-            effect_html="",
+            **groups,
             has_real=any(move.kind == "real" for move in found.moves),
             has_sham=any(move.kind == "sham" for move in found.moves),
             facts=facts(report),
@@ -108,6 +112,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=False,
     )
     environment.filters["ms"] = milliseconds
+    environment.filters["signed"] = signed
     environment.filters["mark"] = _mark
     environment.filters["quantity"] = quantity
     return environment
@@ -122,6 +127,13 @@ def milliseconds(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return _NONE
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def signed(value: object) -> str:
+    """A difference of latencies, with its sign."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _NONE
+    return f"+{milliseconds(value)}" if value >= 0 else milliseconds(value)
 
 
 def quantity(value: object, unit: str) -> str:

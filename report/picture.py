@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from report import measures
 from report.charts import broken
@@ -35,6 +36,9 @@ def draw(found: Findings, folder: Path) -> bytes:
         axis.set_ylabel(f"{series}, ms")
         if len(t_s):
             axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(FuncFormatter(_plain))
+            axis.yaxis.set_minor_locator(NullLocator())
     axes[-1].set_xlabel("seconds from the start")
     for place, axis in enumerate(axes):
         _shade(found, axis, label=place == 0)
@@ -48,6 +52,10 @@ def draw(found: Findings, folder: Path) -> bytes:
     figure.savefig(buffer, format="png", dpi=110)
     (folder / "timeline.png").write_bytes(buffer.getvalue())
     return buffer.getvalue()
+
+
+def _plain(value: float, _place: int | None) -> str:
+    return f"{value:g}"
 
 
 _LOAD = {"offered": "offered", "ok": "good replies"}
