@@ -3,6 +3,7 @@
 import pulumi
 from pulumi.runtime import config as runtime_config
 
+from infra.preflight import under_mocks
 from infra.settings import Settings, SettingsError, check
 
 
@@ -15,6 +16,12 @@ def read(machine_problems: list[str]) -> Settings:
     given = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
     values = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
     problems = list(machine_problems)
+    if (
+        values.get("cachePassword")
+        and not under_mocks()
+        and not runtime_config.is_config_secret(prefix + "cachePassword")
+    ):
+        problems.append("cachePassword: it is in the stack file unencrypted; set it with `pulumi config set --secret`")
     try:
         settings = check(values)
     except SettingsError as error:

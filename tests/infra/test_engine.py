@@ -1,0 +1,107 @@
+"""The real Pulumi engine runs the real program: deploy, reshard, deploy again, destroy."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.infra.engine import Engine, copy_checkout, docker_daemon
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(
+        shutil.which("pulumi") is None, reason="needs Pulumi's CLI on PATH: https://www.pulumi.com/docs/install"
+    ),
+]
+
+UP = ("up", "--yes", "--skip-preview", "--stack", "test")
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """A backend without stacks."""
+    with tempfile.TemporaryDirectory(prefix="engine-") as folder, docker_daemon() as docker_host:
+        yield Engine(Path(folder) / "engine", docker_host)
+
+
+def kinds(operations: list[dict[str, object]]) -> list[tuple[object, str]]:
+    """(operation, type) of each, sorted."""
+    return sorted((o["op"], str(o["urn"]).split("::")[2].rsplit(":", 1)[1]) for o in operations)  # type: ignore[type-var] # pyright: ignore[reportArgumentType] - both are text
+
+
+def counts(output: str) -> dict[str, int]:
+    """The engine's closing lines: {"created": 80}, {"update": 2, "unchanged": 78}."""
+    return {what: int(number) for number, what in re.findall(r"^ +[-+~]* *(\d+) (?:to )?(\w+)$", output, re.MULTILINE)}
+
+
+def test_deploy_reshard_deploy_destroy(engine: Engine, tmp_path: Path) -> None:
+    """Only cluster and dashboard change with shardCount, nothing changes without a change, and all goes again."""
+    checkout = copy_checkout(tmp_path / "checkout")
+    assert engine.run(checkout, "stack", "init", "test")[0] == 0
+    engine.run(checkout, "config", "set", "aws:region", "eu-west-1", "--stack", "test")
+
+    status, output = engine.run(checkout, *UP)
+    assert status == 0, output
+    created = engine.operations()
+    assert {operation["op"] for operation in created} == {"create"}
+    total = counts(output)["created"]  # the components and the stack too
+    assert total > len(created)
+
+    engine.run(checkout, "config", "set", "shardCount", "2", "--stack", "test")
+    status, output = engine.run(checkout, "preview", "--stack", "test", "--diff")
+    assert status == 0, output
+    assert counts(output) == {"update": 2, "unchanged": total - 2}
+    status, output = engine.run(checkout, *UP)
+    assert status == 0, output
+    resharded = engine.operations()
+    assert kinds(resharded) == [("update", "Dashboard"), ("update", "ReplicationGroup")]
+    assert {tuple(operation["changed"]) for operation in resharded} == {("numNodeGroups",), ("dashboardBody",)}
+
+    elsewhere = copy_checkout(tmp_path / "elsewhere", checkout)
+    shutil.copyfile(checkout / "Pulumi.test.yaml", elsewhere / "Pulumi.test.yaml")
+    for path in [elsewhere, *elsewhere.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o775 if path.is_dir() else 0o664)
+    for place, umask in ((checkout, 0o022), (elsewhere, 0o002)):
+        status, output = engine.run(place, *UP, umask=umask)
+        assert status == 0, output
+        assert engine.operations() == [], f"from {place}"
+
+    # AWS would refuse it in the middle of the update; the hook refuses it in the preview.
+    engine.run(checkout, "config", "set", "transitEncryption", "true", "--stack", "test")
+    status, output = engine.run(checkout, "up", "--yes", "--stack", "test")
+    assert status != 0
+    assert "transitEncryption: true is not allowed on a cluster that was made with false" in output
+    assert engine.operations() == []
+
+    status, output = engine.run(checkout, "destroy", "--yes", "--skip-preview", "--stack", "test")
+    assert status == 0, output
+    deleted = engine.operations()
+    kept = {o["urn"] for o in created} - {o["urn"] for o in deleted}
+    assert {str(urn).split("::")[2].split("$")[0].rsplit(":", 1)[1] for urn in kept} == {"Results"}
+
+
+def test_refusals(engine: Engine, tmp_path: Path) -> None:
+    """What is wrong with settings and machine is said at once, without a stack trace, and nothing is created."""
+    checkout = copy_checkout(tmp_path / "checkout")
+    assert engine.run(checkout, "stack", "init", "test")[0] == 0
+    for name, value in (("shardCoutn", "2"), ("loadScale", "fast"), ("retentionDays", "31")):
+        assert engine.run(checkout, "config", "set", name, value, "--stack", "test")[0] == 0
+    engine.run(checkout, "config", "set", "cachePassword", "correct-horse-battery", "--stack", "test")
+    status, output = engine.run(checkout, *UP, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert status != 0
+    for named in (
+        "shardCoutn: there is no such setting; did you mean shardCount?",
+        'loadScale: "fast" is not allowed',
+        'retentionDays: "31" is not allowed',
+        "cacheUsername: it is empty",
+        "cachePassword: it is in the stack file unencrypted",
+        "aws:region: not set",
+        "Docker: no daemon at unix://",
+    ):
+        assert named in output, named
+    assert "Traceback" not in output
+    assert engine.operations() == []
