@@ -1,4 +1,4 @@
-"""A cache that refuses, is away, or stays silent: the right status inside the time limit, the cause in the log alone."""
+"""A cache that refuses, is away, or stays silent: the right status in time, the cause in the log alone."""
 
 import os
 import signal
