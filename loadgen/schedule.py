@@ -158,7 +158,8 @@ class Schedule:
     @staticmethod
     def _in_phase(phase: PlannedPhase, x: float) -> float:
         slope = (phase.rate_to - phase.rate_from) / phase.duration_s
-        elapsed = 2 * x / (phase.rate_from + math.sqrt(max(0.0, phase.rate_from * phase.rate_from + 2 * slope * x)))
+        root = phase.rate_from + math.sqrt(max(0.0, phase.rate_from * phase.rate_from + 2 * slope * x))
+        elapsed = 2 * x / root if root > 0 else 0.0  # a ramp from nothing, at its very start
         # Rounding may reach the edge by one unit in the last place; the arrival belongs before it.
         return min(phase.start_s + max(elapsed, 0.0), math.nextafter(phase.end_s, 0.0))
 

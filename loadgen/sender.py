@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadgen import http1, outcomes, plain
+from loadgen.cursor import Cursor
 from loadgen.leases import Piece
 from loadgen.outcomes import ROW
 from loadgen.resolver import Resolver
@@ -91,7 +92,6 @@ class Sender:
         self.cpu_s = 0.0
         self.crash = ""
         self.stopped = False
-        self._schedule = schedule
         self._resolver = resolver
         self._request = request
         self._keep_alive = keep_alive
@@ -107,10 +107,7 @@ class Sender:
         self._overtime: deque[tuple[float, _Exchange]] = deque()
         self._closing: deque[tuple[float, _Exchange]] = deque()
         self._idle: list[_Exchange] = []
-        self._piece: Piece | None = None  # the part being sent
-        self._later: list[Piece] = []
-        self._at = 0  # the next arrival of the current piece
-        self._next: tuple[int, float] | None = None  # the same with its planned time, if the lease covers it
+        self._cursor = Cursor(schedule)
         self._examples: dict[int, int] = {}
 
     def start(self) -> None:
@@ -133,18 +130,18 @@ class Sender:
             self.stopped = True
 
     def _loop(self) -> None:
-        now_of, wait, by_fd = self._now, self._poller.wait, self._by_fd
+        now_of, wait, by_fd, cursor = self._now, self._poller.wait, self._by_fd, self._cursor
         cpu_at = 0.0
         while not self._quit:
             if self.orders:
-                self._take_orders()
-            due = self._next
+                cursor.take(self.orders.popleft())
+            due = cursor.next
             now = now_of()
             burst = BURST
             while due is not None and due[1] <= now and burst:
-                self._advance()
+                cursor.advance()
                 self._send(_Exchange(*due), now)
-                due = self._next
+                due = cursor.next
                 now = now_of()
                 burst -= 1
             pause = IDLE_WAKE_S if due is None else min(IDLE_WAKE_S, due[1] - now)
@@ -158,48 +155,6 @@ class Sender:
             if now - cpu_at > 0.2:
                 cpu_at = now
                 self.cpu_s = time.thread_time()
-
-    # -- what to send
-    # ---------------------------------------------------------------------------------------------------
-
-    def _take_orders(self) -> None:
-        pieces = {piece.epoch: piece for piece in self.orders.popleft()}
-        current = self._piece
-        if current is not None:
-            # The same slot with a longer lease; or an epoch that is over, if it is not among the orders any more.
-            self._piece = pieces.get(current.epoch, current._replace(final=True))
-        self._later = sorted(piece for piece in pieces.values() if current is None or piece.epoch > current.epoch)
-        if self._next is None:
-            self._plan(self._at)
-
-    def _plan(self, at: int) -> None:
-        """Set the next arrival: `at` in the current piece if its lease covers it, else the next piece's first."""
-        while True:
-            piece = self._piece
-            if piece is not None:
-                self._at = at
-                if at < piece.until:
-                    self._next = at, self._schedule.planned_s(at)
-                    return
-                if not piece.final:
-                    self._next = None  # wait for the lease to be renewed
-                    return
-            if not self._later:
-                self._next = None
-                return
-            self._piece = self._later.pop(0)
-            at = self._piece.first
-
-    def _advance(self) -> None:
-        piece = self._piece
-        if piece is None:
-            return
-        at = self._at + piece.step
-        if at < piece.until:
-            self._at = at
-            self._next = at, self._schedule.planned_s(at)
-        else:
-            self._plan(at)
 
     # -- sending
     # ----------------------------------------------------------------------------------------------------------

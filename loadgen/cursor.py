@@ -1,0 +1,57 @@
+"""Which arrival a worker sends next: walks the pieces that its lease covers, never past it, never one twice."""
+
+from collections.abc import Sequence
+
+from loadgen.leases import Piece
+from loadgen.schedule import Schedule
+
+
+class Cursor:
+    """The next arrival of a worker's pieces, in order."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.next: tuple[int, float] | None = None  # (arrival, planned time), if the lease covers it
+        self._schedule = schedule
+        self._piece: Piece | None = None
+        self._later: list[Piece] = []
+        self._at = 0  # the next arrival of the current piece, covered or not
+
+    def take(self, orders: Sequence[Piece]) -> None:
+        """All that may be sent now. An epoch that is not among the orders any more is over."""
+        pieces = {piece.epoch: piece for piece in orders}
+        current = self._piece
+        if current is not None:  # the same slot, with a longer lease
+            self._piece = pieces.get(current.epoch, current._replace(final=True))
+        self._later = sorted(piece for piece in pieces.values() if current is None or piece.epoch > current.epoch)
+        if self.next is None:
+            self._plan(self._at)
+
+    def advance(self) -> None:
+        """Past the next arrival."""
+        piece = self._piece
+        if piece is None:
+            return
+        at = self._at + piece.step
+        if at < piece.until:
+            self._at = at
+            self.next = at, self._schedule.planned_s(at)
+        else:
+            self._plan(at)
+
+    def _plan(self, at: int) -> None:
+        """`at` in the current piece if its lease covers it, else the first of the next piece."""
+        while True:
+            piece = self._piece
+            if piece is not None:
+                self._at = at
+                if at < piece.until:
+                    self.next = at, self._schedule.planned_s(at)
+                    return
+                if not piece.final:
+                    self.next = None  # wait for the lease to be renewed
+                    return
+            if not self._later:
+                self.next = None
+                return
+            self._piece = self._later.pop(0)
+            at = self._piece.first
