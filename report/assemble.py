@@ -49,4 +49,4 @@ def build(run_dir: Path, gate_texts: Sequence[str] | None = None) -> ReportResul
     (run_dir / "report.json").write_text(
         json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
     )
-    return ReportResult(report["exit_code"], " ".join(report["verdict"]), list(report["reasons"]), html, report)
+    return ReportResult(report["exit_code"], verdict.text(report), list(report["reasons"]), html, report)

@@ -6,6 +6,7 @@ two lines of a chart differ by colour alone; they differ in dashes too.
 
 import base64
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,6 +90,18 @@ def broken(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return np.insert(x, gaps, x[gaps - 1] + step), np.insert(y, gaps, np.nan)
 
 
+def log_axis(title: str, *values: Floats) -> dict[str, Any]:
+    """A logarithmic axis with plain numbers at 1, 2, 5 of each power of ten, or at 1 alone where these are many."""
+    known = np.concatenate([part[np.isfinite(part) & (part > 0)] for part in values]) if values else np.zeros(0)
+    axis: dict[str, Any] = {"title": title, "type": "log"}
+    if len(known):
+        low, high = math.floor(math.log10(known.min())), math.ceil(math.log10(known.max()))
+        parts = (1, 2, 5) if high - low <= 2 else (1,)
+        ticks = [float(f"{part}e{power}") for power in range(low - 1, high + 1) for part in parts]
+        axis |= {"tickvals": ticks, "ticktext": [f"{tick:,g}" if tick < 1e4 else f"{tick:,.0f}" for tick in ticks]}
+    return axis
+
+
 def timeline(found: Findings) -> list[Chart]:
     """Section 3: everything over time, on one time axis."""
     run = found.run
@@ -120,7 +133,9 @@ def shading(found: Findings) -> dict[str, Any]:
     ]
     lost = [event.t_s for event in run.events if event.name == "worker.lost"]
     phases = [{"name": plain(phase.name), "from": phase.start_s, "to": phase.end_s} for phase in run.phases]
-    return {"phases": phases, "moves": moves, "lost": lost, "end": end}
+    first = min([0.0, *(number(row.get("t_s"), 0.0) for row in run.servers[:20])])
+    last = max([end, *(move["to"] for move in moves)])
+    return {"phases": phases, "moves": moves, "lost": lost, "range": [max(first, -10.0), last]}
 
 
 def _load(run: Run, t_s: Floats) -> Chart:
@@ -164,7 +179,7 @@ def _latency(run: Run, t_s: Floats, series: str) -> Chart:
         f"{title} in milliseconds over time, {note}. The median of the seconds' p50 is {p50:.3f} ms "
         f"and of their p99 {p99:.3f} ms; the highest p99 is {values['p99'][worst]:.3f} ms at second {int(t_s[worst])}.",
         traces,
-        {"yaxis": {"title": "ms", "type": "log"}},
+        {"yaxis": log_axis("ms", *values.values())},
     )
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from loadgen.runread import SERIES, Run
 from report import measures
-from report.charts import TITLES, Chart, curve, line, packed
+from report.charts import TITLES, Chart, curve, line, log_axis, packed
 from report.document import Findings
 from report.stalls import SETTLE_S
 from report.windows import Comparison, Move
@@ -34,8 +34,10 @@ def _pair(run: Run, comparison: Comparison, series: str) -> Chart:
     twins = comparison.control_row[rows]
     offset: Floats = run.seconds.t_s[rows].astype(np.float64) - comparison.phase.start_s
     traces: list[dict[str, Any]] = []
+    drawn: list[Floats] = []
     for stat, quantile, colour in (("p99", 0.99, "p99"), ("p50", 0.5, "p50")):
         values = measures.per_second_ms(run, series, quantile)
+        drawn += [values[twins], values[rows]]
         traces.append(line(f"{stat} control", offset, values[twins], colour, "dot"))
         traces.append(line(f"{stat} with the reshard", offset, values[rows], colour))
     title, _ = TITLES[series]
@@ -50,8 +52,8 @@ def _pair(run: Run, comparison: Comparison, series: str) -> Chart:
         f"{title} at p50 and p99 of each second in the phase with the reshard and, dotted, in its control.",
         traces,
         {
-            "yaxis": {"title": "ms", "type": "log"},
-            "xaxis": {"title": "seconds from the start of the phase"},
+            "yaxis": log_axis("ms", *drawn),
+            "xaxis": {"title": "seconds from the start of the phase", "range": [0, comparison.phase.duration_s]},
             "shapes": [shape for shape in during if shape],
         },
         on_timeline=False,
@@ -121,6 +123,7 @@ def single_arrivals(found: Findings) -> list[Chart]:
     if comparison is None or comparison.move.finished_s is None or not len(found.run.arrivals):
         return []
     traces: list[dict[str, Any]] = []
+    drawn: list[Floats] = []
     for name, move, colour, symbol in (
         ("sham", comparison.sham, "p50", "circle-open"),
         ("reshard", comparison.move, "p99", "circle"),
@@ -129,6 +132,7 @@ def single_arrivals(found: Findings) -> list[Chart]:
             continue
         x, y = _single(found.run, move)
         traces.append(_points(name, x, y, (colour, symbol, 4)))
+        drawn.append(y)
     length = comparison.move.finished_s - comparison.move.started_s
     shape = {
         "type": "rect", "xref": "x", "yref": "paper", "layer": "below", "y0": 0, "y1": 1, "fillcolor": "real",
@@ -143,7 +147,7 @@ def single_arrivals(found: Findings) -> list[Chart]:
             "longest stall and the number of slow arrivals.",
             traces,
             {
-                "yaxis": {"title": "ms", "type": "log"},
+                "yaxis": log_axis("ms", *drawn),
                 "xaxis": {"title": "seconds from the first slot's move"},
                 "hovermode": "closest",
                 "shapes": [shape],
@@ -218,6 +222,7 @@ def percentiles(found: Findings) -> list[Chart]:
         "write": ("p99", "solid"), "read": ("p50", "solid"),
     }  # fmt: skip
     traces: list[dict[str, Any]] = []
+    drawn: list[Floats] = []
     most = 1
     for series in (name for name in SERIES if name in looks):
         values = measures.merged(run, series, everything)
@@ -228,6 +233,7 @@ def percentiles(found: Findings) -> list[Chart]:
         y = np.array([values.quantile_us(1 - 1 / step) / 1000 for step in steps])
         colour, dash = looks[series]
         traces.append(curve(series, steps, y, colour, dash))
+        drawn.append(y)
     if not traces:
         return []
     ticks = [value for value in (1, 2, 10, 100, 1000, 10_000, 100_000) if value <= most]
@@ -241,7 +247,7 @@ def percentiles(found: Findings) -> list[Chart]:
             "the numbers.",
             traces,
             {
-                "yaxis": {"title": "ms", "type": "log"},
+                "yaxis": log_axis("ms", *drawn),
                 "xaxis": {"title": "percentile", "type": "log", "tickvals": ticks, "ticktext": labels},
                 "hovermode": "x unified",
             },

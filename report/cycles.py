@@ -66,52 +66,63 @@ class CycleEffects:
 def flanks(moves: Sequence[Move], load_end_s: float) -> list[tuple[Move, float]]:
     """Each finished move with the length of its idle flanks, the same on both sides and at most as long as the move.
 
-    A gap between two moves is shared: each takes at most half, so that no second is in two flanks.
+    A gap between two moves is shared: each takes at most half, so that no second is in two flanks. Nodes that join
+    before the slots move, or leave after it, are in neither.
     """
     finished = [move for move in moves if move.finished_s is not None and not math.isnan(move.started_s)]
     found: list[tuple[Move, float]] = []
     for place, move in enumerate(finished):
-        end = move.finished_s or 0.0
-        gap_before = (
-            move.requested_s if place == 0 else (move.requested_s - (finished[place - 1].finished_s or 0.0)) / 2
-        )
-        gap_after = load_end_s - end if place == len(finished) - 1 else (finished[place + 1].requested_s - end) / 2
-        length = min(end - move.started_s, gap_before, gap_after)
+        before, after = move.requested_s, load_end_s - _idle_from(move)
+        if place > 0:
+            before = (move.requested_s - _idle_from(finished[place - 1])) / 2
+        if place < len(finished) - 1:
+            after = (finished[place + 1].requested_s - _idle_from(move)) / 2
+        length = min(_end(move) - move.started_s, before, after)
         if length >= LEAST_FLANK_S:
             found.append((move, length))
     return found
 
 
 def contrast(move: Move, flank_s: float, quantile: Quantile) -> float:
-    """E of one move. `quantile(start, end)` is Q of a stretch of the run."""
-    end = move.finished_s or 0.0
-    idle = (quantile(move.requested_s - flank_s, move.requested_s) + quantile(end, end + flank_s)) / 2
-    return quantile(move.started_s, end) - idle
+    """What one move did, `e` above. `quantile(start, end)` is Q of a stretch of the run."""
+    after = _idle_from(move)
+    idle = (quantile(move.requested_s - flank_s, move.requested_s) + quantile(after, after + flank_s)) / 2
+    return quantile(move.started_s, _end(move)) - idle
+
+
+def _end(move: Move) -> float:
+    return move.started_s if move.finished_s is None else move.finished_s
+
+
+def _idle_from(move: Move) -> float:
+    """When nothing of the move is left to do."""
+    return _end(move) if move.ended_s is None else max(_end(move), move.ended_s)
 
 
 def analyse(run: Run, moves: Sequence[Move]) -> list[CycleEffects]:
-    """The effect on every series, over all moves and by direction."""
+    """The effect on every series, over all moves and by direction, each way of moving slots by itself."""
     load_end = float(run.seconds.t_s[-1] + 1) if len(run.seconds) else 0.0
     usable = flanks(moves, load_end)
-    directions = sorted({move.direction for move, _ in usable if move.direction})
+    ways = {(move.migration, "") for move, _ in usable} | {(move.migration, move.direction) for move, _ in usable}
     found: list[CycleEffects] = []
     for series in SERIES:
         for stat, quantile in STATS.items():
-            e = [contrast(move, length, quantile_of(run, series, quantile)) for move, length in usable]
-            chosen = [move for move, _ in usable]
-            found += [_effects(series, stat, direction, chosen, e) for direction in ("", *directions)]
+            q = quantile_of(run, series, quantile)
+            e = [(move, contrast(move, length, q)) for move, length in usable]
+            found += [_effects(series, stat, way, e) for way in sorted(ways)]
     return found
 
 
-def _effects(series: str, stat: str, direction: str, moves: Sequence[Move], e: Sequence[float]) -> CycleEffects:
+def _effects(series: str, stat: str, way: tuple[str, str], e: Sequence[tuple[Move, float]]) -> CycleEffects:
+    """Of the moves in one `way`: how slots moved, and in which direction ("" for any)."""
+    migration, direction = way
     chosen = [
         (move.kind, value)
-        for move, value in zip(moves, e, strict=True)
-        if direction in ("", move.direction) and math.isfinite(value)
+        for move, value in e
+        if move.migration == migration and direction in ("", move.direction) and math.isfinite(value)
     ]
     real = tuple(value for kind, value in chosen if kind == "real")
     sham = tuple(value for kind, value in chosen if kind == "sham")
-    migration = next((move.migration for move in moves if move.kind == "real"), "")
     return CycleEffects(series, stat, direction, migration, real, sham, student.welch(real, sham))
 
 

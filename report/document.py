@@ -107,11 +107,12 @@ def _phase(run: Run, place: int) -> dict[str, Any]:
 
 def _reshard(found: Findings) -> dict[str, Any] | None:
     declared = found.run.table("reshard")
+    end = trust.load_end_s(found.run)
     if found.comparison is None:
         real = [move for move in found.moves if move.kind == "real"]
         if not real or is_cycles(found.moves):
             return None
-        return {**_move(real[0], declared), **dict.fromkeys((*WINDOWS, "control", "effect", "stall"))}
+        return {**_move(real[0], declared, end), **dict.fromkeys((*WINDOWS, "control", "effect", "stall"))}
     comparison = found.comparison
     windows = {name: _window(measures.measure(found.run, comparison.window(name))) for name in WINDOWS}
     control = None
@@ -124,18 +125,18 @@ def _reshard(found: Findings) -> dict[str, Any] | None:
     for effect in found.effects:
         by_series.setdefault(effect.series, {})[effect.stat] = _effect(effect)
     return {
-        **_move(comparison.move, declared),
+        **_move(comparison.move, declared, end),
         "phase": comparison.phase.name,
         **windows,
         "control": control,
         "effect": by_series,
         "stall": _around(found.around),
         "control_stall": _around(found.around_sham),
-        "sham": None if comparison.sham is None else _move(comparison.sham, {}),
+        "sham": None if comparison.sham is None else _move(comparison.sham, {}, end),
     }
 
 
-def _move(move: Move, declared: Mapping[str, Any]) -> dict[str, Any]:
+def _move(move: Move, declared: Mapping[str, Any], load_end_s: float) -> dict[str, Any]:
     return {
         "from": declared.get("from"),
         "to": declared.get("to"),
@@ -144,6 +145,7 @@ def _move(move: Move, declared: Mapping[str, Any]) -> dict[str, Any]:
         "started_s": _rounded(move.started_s),
         "finished_s": _rounded(move.finished_s),
         "duration_ms": None if move.duration_s is None else _rounded(move.duration_s * 1000),
+        "under_load": move.finished_s is not None and move.finished_s <= load_end_s,
         "slots": move.slots,
         "keys": move.keys,
         "error": move.error or None,

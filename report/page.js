@@ -27,8 +27,6 @@
     return copy;
   }
 
-  const decades = [-3, -2, -1, 0, 1, 2, 3, 4, 5].flatMap((power) => [1, 2, 5].map((part) => Number(`${part}e${power}`)));
-
   const band = (from, to, fill, extra) => ({
     type: "rect", xref: "x", yref: "paper", x0: from, x1: to, y0: 0, y1: 1, layer: "below",
     line: { width: 0 }, fillcolor: fill, ...extra,
@@ -74,7 +72,6 @@
       gridcolor: colours.grid, zerolinecolor: colours.grid, linecolor: colours.grid, automargin: Boolean(given && given.type === "category"), ...given,
       title: { text: (given && given.title) || "", standoff: 6 },
     });
-    const log = chart.layout.yaxis && chart.layout.yaxis.type === "log" ? { tickvals: decades, ticktext: decades.map(String) } : {};
     return {
       ...chart.layout,
       height: chart.layout.height || (narrow ? 240 : 270),
@@ -85,8 +82,9 @@
       hoverlabel: { bgcolor: colours === themes.dark ? "#22262b" : "#ffffff", font: { color: colours.ink } },
       legend: { orientation: "h", y: -0.22, x: 0, yanchor: "top", traceorder: "reversed" },
       dragmode: narrow ? false : "zoom",
-      xaxis: axis({ title: chart.timeline ? "seconds from the start" : "", hoverformat: ".6~g", ...chart.layout.xaxis }),
-      yaxis: axis({ hoverformat: ".4~g", ...log, ...chart.layout.yaxis }),
+      xaxis: axis({ title: chart.timeline ? "seconds from the start" : "", hoverformat: ".6~g",
+        ...(chart.timeline ? { range: data.shading.range } : {}), ...chart.layout.xaxis }),
+      yaxis: axis({ hoverformat: ".4~g", ...chart.layout.yaxis }),
       shapes: shapes(chart, colours),
       annotations: annotations(chart, colours),
     };
@@ -102,8 +100,8 @@
     const to = change["xaxis.range[1]"] ?? (change["xaxis.range"] || [])[1];
     if (!whole && from === undefined) return;
     following = true;
-    const update = whole ? { "xaxis.autorange": true } : { "xaxis.range": [from, to] };
-    const others = drawn.filter((entry) => entry.chart.timeline && entry.element !== source);
+    const update = { "xaxis.range": whole ? [...data.shading.range] : [from, to] };
+    const others = drawn.filter((entry) => entry.chart.timeline && (whole || entry.element !== source));
     Promise.all(others.map((entry) => Plotly.relayout(entry.element, update))).finally(() => { following = false; });
   }
 
@@ -124,7 +122,7 @@
   function redraw() {
     const colours = theme();
     for (const { chart, element } of drawn) {
-      const range = chart.timeline && element.layout.xaxis.autorange !== true ? element.layout.xaxis.range : null;
+      const range = chart.timeline ? element.layout.xaxis.range : null;
       const next = layout(chart, colours);
       if (range) next.xaxis = { ...next.xaxis, range };
       Plotly.react(element, chart.traces.map((trace) => themedTrace(trace, colours)), next, config);

@@ -6,6 +6,7 @@ from typing import Any
 from report import verdict
 from report.page import milliseconds
 
+_ESCAPES = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|#~$!&@"} | {ord(sign): " " for sign in "\r\n\t"}
 _SERIES = ("response", "connection", "write", "read")
 
 
@@ -20,10 +21,7 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 def escaped(text: object) -> str:
     """Text that Markdown shows as it is."""
-    shown = str(text).replace("\\", "\\\\").replace("\n", " ").replace("\r", " ")
-    for sign in "`*_[]<>|#~$!":
-        shown = shown.replace(sign, f"&#{ord(sign)};")
-    return shown
+    return str(text).translate(_ESCAPES)
 
 
 def _comparison(reshard: Mapping[str, Any] | None) -> list[str]:

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
-from loadgen.runread import Run, mapping, number
+from loadgen.runread import Json, Run, mapping, number
 from report import measures
 from report.windows import Comparison, Move
 
@@ -65,7 +66,7 @@ def _data(run: Run) -> Iterator[Check]:
     off = int((balance != 0).sum())
     replies = int(seconds["ok"].sum())
     known = int(run.latency["response"].totals.sum())
-    problems = [
+    gaps = [
         *([f"{lacking} of {planned} planned seconds are missing"] if lacking else []),
         *([f"{off} second(s) do not add up"] if off else []),
         *([f"{known:,} response times for {replies:,} good replies"] if known != replies else []),
@@ -73,8 +74,8 @@ def _data(run: Run) -> Iterator[Check]:
     ]
     yield _check(
         "Data complete",
-        not problems,
-        "; ".join(problems) or f"{len(seconds):,} planned seconds, {known:,} response times",
+        not gaps,
+        "; ".join(gaps) or f"{len(seconds):,} planned seconds, {known:,} response times",
         "every planned second, one response time per good reply, nothing unreadable",
         "What is missing could be what went wrong.",
     )
@@ -86,6 +87,11 @@ def _data(run: Run) -> Iterator[Check]:
         "finished",
         "A run that was stopped or interrupted did not offer its whole schedule.",
     )
+    problems = run.meta.get("problems")
+    if isinstance(problems, list) and problems:
+        yield Check(
+            "No problems reported", FAIL, "; ".join(map(str, cast("list[object]", problems)))[:1000], "none", ""
+        )
 
 
 def _schedule(run: Run) -> Iterator[Check]:
@@ -166,27 +172,28 @@ def _saturation(run: Run) -> Iterator[Check]:
 
 
 def _environments(run: Run) -> Iterator[Check]:
-    reached = [event for event in run.events if event.name == "limit.reached"]
-    counts = [number(row.get("count"), 0.0) for row in run.environments]
-    limit = number(run.table("function").get("limit"))
-    if math.isnan(limit):
-        limit = max((number(row.get("limit"), math.nan) for row in run.environments), default=math.nan)
-    if not reached and not counts:
+    reached = sum(1 for event in run.events if event.name == "limit.reached")
+    rows = run.environments
+    if not reached and not rows:
         if run.text("where") == "rehearsal":
             yield Check("Function environments", UNKNOWN, "not recorded", "never exhausted", "")
         return
-    waited = sum(int(number(row.get("waited"), 0.0)) for row in run.environments)
-    wait_ms = max((number(row.get("wait_ms_max"), 0.0) for row in run.environments), default=0.0)
-    most = f"at most {max(counts):.0f}" if counts else "unknown"
+    limit = _most(rows, "limit", number(run.table("function").get("limit")))
+    full = sum(1 for row in rows if number(row.get("busy_max"), 0.0) >= limit or number(row.get("limit_reached"), 0.0))
+    waited = sum(int(number(row.get("waited"), 0.0)) for row in rows)
     of = "" if math.isnan(limit) else f" of {limit:.0f}"
     yield _check(
         "Function environments",
-        not reached,
-        f"{most}{of} in use; limit reached {len(reached)} time(s); "
-        f"{waited:,} invocations waited, {wait_ms:.1f} ms at most",
+        not reached and not full,
+        f"at most {_most(rows, 'busy_max', 0.0):.0f}{of} busy; all busy in {max(full, reached)} second(s); "
+        f"{waited:,} invocations waited for one, {_most(rows, 'wait_ms_max', 0.0):.1f} ms at most",
         "never exhausted",
         "Past the limit the wait for an environment is what is measured.",
     )
+
+
+def _most(rows: Sequence[Json], key: str, default: float) -> float:
+    return max((value for row in rows if not math.isnan(value := number(row.get(key)))), default=default)
 
 
 def _audit(run: Run) -> Iterator[Check]:
@@ -282,12 +289,18 @@ def _place(comparison: Comparison) -> Iterator[Check]:
     )
 
 
+def load_end_s(run: Run) -> float:
+    """When the last arrival was planned: the planned length, or the last second of a run that ended before."""
+    last = float(run.seconds.t_s[-1] + 1) if len(run.seconds) else 0.0
+    return min(run.number("duration_s", last), last)
+
+
 def _moves_ended(run: Run, moves: Sequence[Move]) -> Iterator[Check]:
     real = [move for move in moves if move.kind == "real"]
     if not real:
         return
-    load_end = run.number("duration_s", float(run.seconds.t_s[-1] + 1) if len(run.seconds) else 0.0)
-    open_ended = [move for move in real if move.finished_s is None or move.finished_s > load_end]
+    end = load_end_s(run)
+    open_ended = [move for move in real if move.finished_s is None or move.finished_s > end]
     failed = [move for move in real if move.error]
     value = "all slots moved under load"
     if failed:
@@ -296,5 +309,5 @@ def _moves_ended(run: Run, moves: Sequence[Move]) -> Iterator[Check]:
         value = "slots still moved when the load ended"
     yield _check(
         "Reshard finished under load", not open_ended and not failed, value, "all slots moved before the load ends",
-        "What was not under load was not measured.",
+        "What was not under load was not measured.", otherwise=FAIL if failed else WARN,
     )  # fmt: skip

@@ -20,11 +20,20 @@ def state(report: Mapping[str, Any]) -> str:
     return ("valid", "failed", "invalid")[exit_code(report)]
 
 
+def text(report: Mapping[str, Any]) -> str:
+    """The verdict for a terminal: why the run is INVALID a line each, then the sentences."""
+    first, *others = report["verdict"]
+    reasons = [f"  - {reason}" for reason in report["reasons"]]
+    return "\n".join([first, *reasons, " ".join(others)] if reasons else [" ".join(report["verdict"])])
+
+
 def sentences(report: Mapping[str, Any]) -> list[str]:
     """The verdict, plain text."""
     said: list[str] = []
     if not report["valid"]:
-        said.append(f"INVALID: this run cannot carry a claim about latency. {_joined(report['reasons'])}")
+        said.append(
+            f"INVALID: this run cannot carry a claim about latency ({len(report['reasons'])} of its checks failed)."
+        )
     if report["cycles"]:
         said += _cycles(report["cycles"])
     elif report["reshard"] is None:
@@ -73,6 +82,8 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
     slots = f"{reshard['slots']:,} slots" if reshard["slots"] is not None else "slots"
     way = _WAYS.get(reshard["migration"] or "", "")
     said = [f"{_shards(reshard)} moved {slots} in {milliseconds(reshard['duration_ms'])}{way}."]
+    if not reshard["under_load"]:
+        said.append("Slots still moved when the load ended: that part was not measured, and there is no after.")
     during, control = reshard["during"], reshard["control"]
     if during is None:
         return [*said, "It did not happen inside a phase of the load, so there is nothing to compare it with."]
@@ -89,8 +100,8 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
     stall = reshard["stall"]
     if stall and stall["stall_ms"]:
         said.append(
-            f"The longest stall was {stall['stall_ms']:.0f} ms; {stall['slow']:,} of {stall['arrivals']:,} arrivals "
-            f"waited over {stall['slow_ms']:g} ms."
+            f"The longest stall was {milliseconds(stall['stall_ms'])}; "
+            f"{stall['slow']:,} of {stall['arrivals']:,} arrivals waited over {stall['slow_ms']:g} ms."
         )
     return said
 
