@@ -51,6 +51,13 @@ def _open(cluster: RealCluster, slot: int) -> Generator[tuple[Node, Node]]:
         _finish(target, source, slot)
 
 
+def _lone_session(cluster: RealCluster) -> str:
+    """Draw a session in a slot of the first shard that holds no other test's sessions."""
+    while cluster.primaries[0].cluster("COUNTKEYSINSLOT", session.slot(drawn := session_in(0, 8191))):
+        pass
+    return drawn
+
+
 def _finish(source: Node, target: Node, slot: int) -> None:
     """Move an open slot's keys, then the slot."""
     while move_keys(source, target, slot, 100):
@@ -62,7 +69,7 @@ def test_a_new_session_in_an_open_slot_is_asked_for_twice(
     function: Function, cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the write nor the read of a new key is known to the source: two ASK, both followed with ASKING."""
-    drawn = session_in(0, 8191)
+    drawn = _lone_session(cluster)
     monkeypatch.setattr(session, "new_id", lambda: drawn)
     function.configure(Cache("127.0.0.1", cluster.primaries[0].port))
     with _open(cluster, session.slot(drawn)) as (source, target):
@@ -76,7 +83,7 @@ def test_a_session_still_at_the_source_meets_no_redirect(
     function: Function, cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A retried write finds its key where it left it; only after it has moved is it asked for elsewhere."""
-    drawn = session_in(0, 8191)
+    drawn = _lone_session(cluster)
     monkeypatch.setattr(session, "new_id", lambda: drawn)
     function.configure(Cache("127.0.0.1", cluster.primaries[0].port))
     assert function.invoke().body["redirects"] == 0
@@ -91,7 +98,7 @@ def test_a_kept_layout_learns_from_moved(
     function: Function, cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a kept connection the first command after a move meets one MOVED, and nothing after it does."""
-    drawn = session_in(0, 8191)
+    drawn = _lone_session(cluster)
     monkeypatch.setattr(session, "new_id", lambda: drawn)
     function.configure(Cache("127.0.0.1", cluster.primaries[0].port, reused=True))
     assert function.invoke().status == 200
@@ -127,7 +134,7 @@ def test_the_audit_reads_open_slots_on_both_sides(function: Function, cluster: R
     """An audit during a reshard must find what has moved, what has not and what is new, and miss nothing else."""
     cache = Cache("127.0.0.1", cluster.primaries[0].port)
     function.configure(cache)
-    slot = session.slot(session_in(0, 8191))
+    slot = session.slot(_lone_session(cluster))
     moved, stays, new, absent = [session_in(slot, slot) for _ in range(4)]
 
     def write(client: Cluster, one: str) -> None:
