@@ -79,8 +79,12 @@ class State:
         return self.data["steps"].setdefault(step, {})
 
     def archive(self, folder: Path) -> None:
-        """The experiment is over: its state goes into the run folder, and the next one begins afresh."""
-        self.path.replace(folder / "experiment.json")
+        """The run is over: its state goes into the run folder, and the next one begins on the stack as it stands."""
+        (folder / "experiment.json").write_text(json.dumps(self.data, indent=1) + "\n", encoding="utf-8")
+        up = {"up": {"began_at_unix_s": self.began_at("up")}} if self.began_at("up") else {}
+        stays = {key: self.data[key] for key in ("format", "stack", "exports", "usd_per_hour") if key in self.data}
+        self.data = {**stays, "steps": up}
+        self.save()
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""preflight, up, destroy, ui: the stack itself."""
+
+import time
+from collections.abc import Sequence
+
+from experiment import leftovers, load, master, preflight, prices
+from experiment.durations import stack_hours
+from experiment.errors import UsageError
+from experiment.preflight import Check
+from experiment.stack import Stack
+
+
+class Deploying(Stack):
+    """The steps that make and remove the stack."""
+
+    def preflight(self, shards: int | None = None) -> None:
+        """Everything that would stop a run, and what it will cost."""
+        with self.screen.step("preflight"):
+            tools = preflight.machine(port_forward=True)
+            if any(check.name == "Pulumi" and check.state == preflight.FAIL for check in tools):
+                self._show(tools)
+            settings, facts = self.settings, load.facts(self.settings, self.wanted.root)
+            most = max(shards or settings.shard_count + 1, settings.shard_count)
+            hours = stack_hours(facts.duration_s)
+            checks = preflight.machine(port_forward=not settings.load_autostart)
+            checks += preflight.account(self.cloud, hours)
+            if not any(check.state == preflight.FAIL for check in checks):
+                deployed = settings.shard_count if "resultsBucket" in self.engine.exports() else 0
+                checks += preflight.quotas(self.cloud, preflight.needs(settings, facts, most, deployed), facts)
+            self._show(checks)
+            self.screen.say(
+                f"load: {facts.arrivals:,} arrivals in {facts.duration_s / 60:.1f} min, {facts.peak_per_s:g}/s at most"
+            )
+            cost = prices.estimate(self.cloud, prices.items(settings, facts, most), hours)
+            self.screen.say("cost: " + cost.sentence())
+            known = cost.usd_per_hour if len(cost.unknown) < len(cost.lines) else None
+            self.state.save(usd_per_hour=known)
+        self.state.finish("preflight")
+
+    def _show(self, checks: Sequence[Check]) -> None:
+        rows = [
+            (check.state, check.name, check.seen + (f"\n-> {check.todo}" if check.todo and check.state != "ok" else ""))
+            for check in checks
+        ]
+        self.screen.table("", ("", "", ""), rows)
+        failed = [check for check in checks if check.state == preflight.FAIL]
+        if failed:
+            raise UsageError(
+                "preflight",
+                ", ".join(check.name for check in failed),
+                "; ".join(check.seen for check in failed),
+                "; ".join(check.todo for check in failed),
+            )
+
+    def up(self) -> None:
+        """Deploy what the program declares."""
+        with self.screen.step("up"):
+            self.state.begin("up")
+            self.engine.open(create=True)
+            changes = self.engine.up()
+            self.screen.say(", ".join(f"{count} {kind}" for kind, count in sorted(changes.items())) or "no change")
+            self.state.save(exports=self.engine.exports())
+        self.state.finish("up")
+
+    def destroy(self, *, sure: bool) -> list[leftovers.Leftover]:
+        """Remove the stack, then list what still bears its tags."""
+        with self.screen.step("destroy"):
+            settings, region = self.settings, self.cloud
+            run_id = self.state.get("run_id")
+            if run_id and not self.state.done("collect") and not sure:
+                kept = "the bucket is kept, but not the function's log" if settings.keep_results else "nothing is kept"
+                raise UsageError(
+                    "destroy",
+                    f"run {run_id}",
+                    f"it is not collected ({kept})",
+                    "python -m experiment collect; or --yes",
+                )
+            self.engine.destroy()
+            self.state.save(exports={}, destroyed_unix_s=time.time())
+            left = leftovers.find(region, self.project, self.wanted.stack, keeps_results=settings.keep_results)
+            self.screen.table("still there", ("resource", ""), [(one.arn, one.why) for one in left])
+            if not left:
+                self.screen.say("nothing is left")
+        self.state.forget("up", "start")
+        return left
+
+    def ui(self, local_port: int | None = None) -> None:
+        """Open the port-forward and keep it until Ctrl-C."""
+        exports = self.exports("ui")
+        with master.port_forward(
+            self.cloud, str(exports["ecsCluster"]), str(exports["masterService"]), step="ui", local_port=local_port
+        ) as url:
+            self.screen.say(f"{url}  (Ctrl-C ends it; the load goes on)")
+            while True:
+                self.cloud.sleep(3600)

@@ -1,0 +1,107 @@
+"""What every step needs: the stack, its settings and exports, the account, and what was done so far."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from experiment.bucket import RunBucket
+from experiment.cloud import Cloud
+from experiment.engine import Engine
+from experiment.errors import UsageError
+from experiment.screen import Screen
+from experiment.state import State
+from infra import settings as stack_settings
+from infra.settings import Settings
+
+T = TypeVar("T")
+
+# How long expired credentials are waited for; AWS goes on meanwhile.
+PATIENCE_S = 15 * 60.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks for."""
+
+    stack: str
+    root: Path
+    runs: Path
+    bucket: str = ""
+    region: str = ""
+    run_id: str = ""
+    function_log: bool = True
+    gates: Sequence[str] | None = None
+    command: str = ""
+    patience_s: float = PATIENCE_S
+
+
+class Stack:
+    """One stack, and what was done with it so far."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        state: State,
+        screen: Screen,
+        *,
+        engine: Engine | None = None,
+        cloud: Cloud | None = None,
+    ) -> None:
+        self.wanted = wanted
+        self.state = state
+        self.screen = screen
+        self.engine = engine or Engine(wanted.root, wanted.stack, screen.progress)
+        self._cloud = cloud
+        self._settings: Settings | None = None
+
+    @property
+    def cloud(self) -> Cloud:
+        """The account and region that the stack is configured for."""
+        if self._cloud is None:
+            region, profile = (self.wanted.region or None), None
+            if not self.wanted.bucket:
+                configured, profile = self.engine.region()
+                region = region or configured
+            self._cloud = Cloud(region, profile)
+            self._cloud.region = region or self._cloud.session.region_name
+        return self._cloud
+
+    @property
+    def settings(self) -> Settings:
+        """The stack's settings as they were when this command first asked."""
+        if self._settings is None:
+            self._settings = self.engine.settings()
+        return self._settings
+
+    @property
+    def project(self) -> str:
+        """The project's name, which every resource is tagged with."""
+        return stack_settings.project_name(self.wanted.root)
+
+    def exports(self, step: str) -> dict[str, Any]:
+        """What `up` exported."""
+        if self.wanted.bucket:
+            return {"resultsBucket": self.wanted.bucket}
+        exports: dict[str, Any] = self.state.get("exports") or self.engine.exports()
+        if "resultsBucket" not in exports:
+            raise UsageError(
+                step, f"stack {self.wanted.stack}", "it is not deployed", "python -m experiment up, or run"
+            )
+        return exports
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """Ask AWS; wait for expired credentials to be renewed."""
+        return self.cloud.patiently(ask, self.screen.say, self.wanted.patience_s)
+
+    def _bucket(self, step: str) -> RunBucket:
+        return RunBucket(self.cloud, str(self.exports(step)["resultsBucket"]), step)
+
+    def run_id(self, step: str) -> str:
+        """The run that was named, or the one that was started here, or the newest of the bucket."""
+        if self.wanted.run_id or self.state.get("run_id"):
+            return self.wanted.run_id or str(self.state.get("run_id"))
+        runs = self.patiently(self._bucket(step).runs)
+        if not runs:
+            raise UsageError(step, "runs", "the bucket holds none", "python -m experiment start")
+        return runs[-1]
