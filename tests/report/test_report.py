@@ -1,0 +1,246 @@
+"""What the report says of runs whose answer is known: effects, stalls, damage, hostile text, every exit code."""
+
+import html
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from report import build
+from report.page import as_script_data
+from tests.report import synthetic
+from tests.report.synthetic import Planted, Synthetic
+
+SCHEMA: dict[str, Any] = json.loads(
+    (Path(__file__).resolve().parents[2] / "report" / "schema.json").read_text(encoding="utf-8")
+)
+PLAIN = Synthetic()
+
+
+def made(tmp_path: Path, what: Synthetic) -> Path:
+    """A run folder."""
+    return synthetic.write(tmp_path / "20261122T151100Z-dev", what)
+
+
+def holds_to_the_schema(report: dict[str, Any]) -> None:
+    """Fail with the path of the first part that does not."""
+    jsonschema.Draft202012Validator(SCHEMA).validate(report)
+
+
+def test_a_planted_effect_is_found_and_nothing_else(tmp_path: Path) -> None:
+    """140 us in the move against 40 in the sham is an effect of 100, with no aftermath, that no placebo reaches."""
+    result = build(made(tmp_path, PLAIN))
+    holds_to_the_schema(json.loads((tmp_path / "20261122T151100Z-dev" / "report.json").read_text()))
+    assert (result.exit_code, result.reasons) == (0, [])
+    for series in ("connection", "write", "read"):
+        found = result.report["reshard"]["effect"][series]["p50"]
+        assert found["paired"] is True
+        assert found["effect_ms"] == pytest.approx(0.1, abs=0.02)
+        assert abs(found["aftermath_ms"]) < 0.02
+        assert (found["placebo"]["windows"] > 20, found["placebo"]["as_large"]) == (True, 0)
+    assert "one event, this one" in result.verdict
+    assert "not AWS" in result.verdict
+
+
+def test_no_effect_is_not_made_up(tmp_path: Path) -> None:
+    """Where the move costs what the sham costs, placebo windows are as large as the effect."""
+    same = [Planted("sham", 12, 10, 40), Planted("real", 102, 10, 40)]
+    result = build(made(tmp_path, replace(PLAIN, moves=same, seed=11)))
+    effects = result.report["reshard"]["effect"]
+    assert all(abs(effects[series]["p50"]["effect_ms"]) < 0.012 for series in ("connection", "write", "read"))
+    assert sum(effects[series][stat]["placebo"]["as_large"] for series in effects for stat in effects[series]) > 0
+
+
+def test_a_stall_of_200_ms_is_reported_as_that(tmp_path: Path) -> None:
+    """A pause that a percentile per second would blur is found with its length, its start and its arrivals."""
+    busy = (("Warm up", 60, 150, 150), ("Higher load", 30, 150, 150), ("Cool down", 60, 150, 150))
+    result = build(
+        made(tmp_path, replace(PLAIN, phases=busy, stalls=[(105.3, 0.2)])), ["stall < 250ms", "stall < 150ms"]
+    )
+    stall = result.report["reshard"]["stall"]
+    assert stall["stall_ms"] == pytest.approx(200, abs=10)
+    assert stall["stall_from_s"] == pytest.approx(105.3, abs=0.01)
+    assert stall["stalled_arrivals"] == pytest.approx(28, abs=4)
+    assert result.report["reshard"]["control_stall"]["slow"] == 0
+    assert [gate["state"] for gate in result.report["gates"]][-2:] == ["passed", "failed"]
+    assert result.exit_code == 1
+
+
+def test_percentiles_get_worse_when_replies_fail(tmp_path: Path) -> None:
+    """Two of every hundred arrivals failing puts the response p99 at the time limit; the causes are counted."""
+    failures = [(float(second), "refused", "connection refused") for second in range(150) for _ in range(1)]
+    result = build(made(tmp_path, replace(PLAIN, failures=failures)))
+    assert result.report["failed"] == 150
+    assert result.report["latency"]["response"]["p99"] == 15_000
+    assert result.report["latency"]["read"]["p99"] < 1
+    assert [(row["cause"], row["count"]) for row in result.report["failures"]] == [("refused", 150)]
+    assert result.exit_code == 1
+
+
+def rewrite(path: Path, change: Callable[[str], str]) -> None:
+    """Change a file's text."""
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def without_lines(pattern: str) -> Callable[[str], str]:
+    """Drop the lines that match."""
+    return lambda text: "".join(line for line in text.splitlines(keepends=True) if not re.search(pattern, line))
+
+
+def only_seconds(run: Path, last: int) -> None:
+    """As if the run had been killed at a second."""
+    rewrite(run / "seconds.csv", lambda text: "".join(text.splitlines(keepends=True)[: last + 1]))
+    rewrite(run / "latency.hlog", lambda text: "".join(
+        line for line in text.splitlines(keepends=True)
+        if not line.startswith("Tag=") or float(line.split(",")[1]) < last
+    ))  # fmt: skip
+    rewrite(run / "events.jsonl", lambda text: "".join(
+        line for line in text.splitlines(keepends=True) if json.loads(line)["t_s"] < last
+    ))  # fmt: skip
+    synthetic.change(run, {"ended": "interrupted"})
+
+
+def lose_sessions(run: Path) -> None:
+    """An audit that found two sessions missing and one different."""
+    rewrite(
+        run / "audit.json", lambda text: text.replace('"missing": 0, "different": 0', '"missing": 2, "different": 1')
+    )
+
+
+def move_rates(run: Path) -> None:
+    """The reshard's phase delivered 5 % less than its control while slots moved."""
+
+    def fewer(line: str) -> str:
+        fields = line.rstrip("\n").split(",")
+        if not fields[0].isdigit() or not 102 <= int(fields[0]) < 112:
+            return line
+        lost = max(round(int(fields[2]) * 0.05), 1)
+        fields[3], fields[4], fields[6] = str(int(fields[3]) - lost), str(int(fields[4]) - lost), str(lost)
+        return ",".join(fields) + "\n"
+
+    rewrite(run / "seconds.csv", lambda text: "".join(fewer(line) for line in text.splitlines(keepends=True)))
+
+
+def within(name: str, old: str, new: str) -> Callable[[Path], object]:
+    """Replace text in one file of the run."""
+    return lambda run: rewrite(run / name, lambda text: text.replace(old, new))
+
+
+def less(name: str, pattern: str) -> Callable[[Path], object]:
+    """Drop lines of one file of the run."""
+    return lambda run: rewrite(run / name, without_lines(pattern))
+
+
+def gone(name: str) -> Callable[[Path], object]:
+    """Remove one file of the run."""
+    return lambda run: (run / name).unlink()
+
+
+def meta(**changes: object) -> Callable[[Path], object]:
+    """Change keys of run.json."""
+    return lambda run: synthetic.change(run, changes)
+
+
+FAILED_EVENT = '"reshard.failed","error":"CLUSTERDOWN"'
+WRONG_TYPES: dict[str, object] = {
+    "duration_s": "long", "time_limit_s": None, "clock": [1], "generator_cpu": "x", "reshard": 5, "engine": [],
+    "function": None, "machine": 7, "versions": [], "host": {}, "command": 3, "settings": "all",
+}  # fmt: skip
+
+CASES: list[tuple[str, Callable[[Path], object], int, str]] = [
+    ("no reshard", less("events.jsonl", "reshard|slots|sham"), 0, "No slots moved"),
+    ("ended during it", lambda run: only_seconds(run, 106), 2, "it has no after"),
+    ("interrupted before it", lambda run: only_seconds(run, 80), 2, "No slots moved"),
+    ("empty", lambda run: only_seconds(run, 0), 2, "0 of 0 arrivals"),
+    ("the request alone", less("events.jsonl", '"slots|"reshard.f'), 0, "no slot moved"),
+    ("the reshard failed", within("events.jsonl", '"reshard.finished"', FAILED_EVENT), 2, "failed: CLUSTERDOWN"),
+    ("no run.json", gone("run.json"), 2, "run.json is missing"),
+    ("no latencies", gone("latency.hlog"), 2, "latency.hlog is missing"),
+    ("no events", gone("events.jsonl"), 2, "events.jsonl is missing"),
+    ("no audit", gone("audit.json"), 2, "no audit was made"),
+    ("an incomplete audit", within("audit.json", "true", "false"), 2, "Audit complete"),
+    ("lost sessions", lose_sessions, 1, "2 were missing and 1 different"),
+    ("a gap in seconds", less("seconds.csv", "^4[0-4],"), 2, "5 of 150 planned seconds"),
+    ("a clock that jumped", within("seconds.csv", "\n40,", "\n9999,"), 2, "a clock jumped"),
+    ("counts that do not add up", within("seconds.csv", "\n40,0,", "\n40,0,1"), 2, "1 second(s) do not add up"),
+    ("unequal rates", move_rates, 2, "during 5"),
+    ("clocks apart", meta(clock={"w1": {"offset_ms": 80, "round_trip_ms": 1}}), 2, "at most 80.00 ms apart"),
+    ("a busy generator", meta(generator_cpu={"w1": 140}), 2, "Generator not saturated"),
+    ("a full machine", within("server.jsonl", '"cpu_busy":0.4', '"cpu_busy":0.99'), 2, "Machine not saturated"),
+    ("no free environment", within("function.jsonl", '"busy_max":3', '"busy_max":100'), 2, "all busy in 150 second(s)"),
+    ("problems reported", meta(problems=["a node died"]), 2, "a node died"),
+    ("no record of the servers", gone("server.jsonl"), 0, "good reply"),
+    ("wrong types throughout", meta(**WRONG_TYPES), 0, "good reply"),
+]
+
+
+@pytest.mark.parametrize(("change", "code", "said"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_every_kind_of_input_gets_a_report_that_says_so(
+    tmp_path: Path, change: Callable[[Path], object], code: int, said: str
+) -> None:
+    """Whatever is wrong with a run folder, the report is made, says it, keeps to its schema and exits as promised."""
+    run = made(tmp_path, PLAIN)
+    change(run)
+    result = build(run)
+    assert said in result.verdict
+    assert result.exit_code == code
+    holds_to_the_schema(json.loads((run / "report.json").read_text(encoding="utf-8")))
+    assert html.escape(said) in html.escape(html.unescape(result.html.read_text(encoding="utf-8")))
+
+
+HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>\u2028`|**"
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    """Text from outside never becomes an element, not in the page, its data, the picture or the summary."""
+    names = [(f"{HOSTILE} {name}", *rest) for name, *rest in PLAIN.phases]
+    what = replace(
+        PLAIN,
+        phases=names,
+        failures=[(50.0, "refused", HOSTILE)],
+        run={"command": HOSTILE, "host": HOSTILE, "engine": {"name": HOSTILE, "version": HOSTILE}, "ended_at": HOSTILE},
+    )
+    run = made(tmp_path, what)
+    with (run / "server.jsonl").open("a", encoding="utf-8") as stream:
+        for t_s in (5, 6):
+            row = {"t_s": t_s, "node": HOSTILE, "role": "primary", "group": "application", "keys": 1, "shard": HOSTILE}
+            stream.write(json.dumps({**row, "commands": t_s, "cpu_s": t_s}) + "\n")
+    build(run)
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert page.count("<script") == page.count("</script>") == 3 + plotlys_own(page)
+    assert "<img src=x" not in page
+    assert "<" not in (run / "report.md").read_text(encoding="utf-8")
+    assert "<script" not in (run / "timeline.svg").read_text(encoding="utf-8")
+
+
+def plotlys_own(page: str) -> int:
+    """Script tags that plotly.js itself speaks of, in its own strings."""
+    library = max(re.findall(r"<script>(.*?)</script>", page, re.DOTALL), key=len)
+    return library.count("<script")
+
+
+def test_data_in_the_page_cannot_end_its_script() -> None:
+    """JSON inside a script element holds no character that HTML would act on."""
+    text = as_script_data({"a": HOSTILE, "b": "<!-- & -->"})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text)["a"] == HOSTILE
+
+
+def test_the_page_is_whole_and_small(tmp_path: Path) -> None:
+    """One file under 6 MB that fetches nothing, with its sections in the promised order and words for every chart."""
+    result = build(made(tmp_path, PLAIN))
+    page = result.html.read_text(encoding="utf-8")
+    assert result.html.stat().st_size < 6_000_000
+    own = page.replace(max(re.findall(r"<script>.*?</script>", page, re.DOTALL), key=len), "")
+    assert not re.findall(r"""(?:src|href)=["']?(?!#|data:)[a-z/]""", own)
+    assert "default-src 'none'" in html.unescape(own)
+    ids = re.findall(r'<h2 id="(\w+)"', own)
+    assert ids == ["trust", "timeline", "effect", "phases", "failures", "percentiles", "run", "definitions"]
+    drawn = re.findall(r'<div class="chart" id="chart-[\w-]+" role="img" aria-label="([^"]*)"', own)
+    assert len(drawn) >= 15
+    assert all(len(words) > 30 for words in drawn)
