@@ -55,6 +55,8 @@ class Deploying(Stack):
     def up(self) -> None:
         """Deploy what the program declares."""
         with self.screen.step("up"):
+            if self.state.get("destroyed_unix_s"):
+                self.state.renew()  # what was noted belongs to a stack that is gone
             self.state.begin("up")
             self.engine.open(create=True)
             changes = self.engine.up()
@@ -81,7 +83,7 @@ class Deploying(Stack):
             self.screen.table("still there", ("resource", ""), [(one.arn, one.why) for one in left])
             if not left:
                 self.screen.say("nothing is left")
-        self.state.forget("up", "start")
+        self.state.forget("up")
         return left
 
     def ui(self, local_port: int | None = None) -> None:

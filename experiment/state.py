@@ -65,6 +65,12 @@ class State:
         self._step(step)["done_at_unix_s"] = time.time()
         self.save()
 
+    def renew(self) -> None:
+        """Forget everything: another stack stands under the same name."""
+        self.data = {key: self.data[key] for key in ("format", "stack", "run", "usd_per_hour") if key in self.data}
+        self.data["steps"] = {}
+        self.save()
+
     def forget(self, *steps: str) -> None:
         """Steps that must be done again."""
         for step in steps:
