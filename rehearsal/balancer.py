@@ -190,7 +190,8 @@ def parse_answer(result: Mapping[str, Any]) -> tuple[int, dict[str, str], bytes]
     status = answer.get("statusCode")
     if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 999:
         raise MalformedError(f"statusCode is {status!r}")
-    headers = answer.get("headers") or {}
+    headers = answer.get("headers", {})
+    headers = {} if headers is None else headers
     body = answer.get("body")
     if not isinstance(headers, dict) or not isinstance(body, str | None):
         raise MalformedError("headers must be an object and body a string")

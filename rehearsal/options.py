@@ -67,8 +67,9 @@ def read(arguments: Sequence[str]) -> Options:
     shards = _shards(given.shards)
     overrides: dict[str, object] = dict(_pair(text) for text in given.set)
     profile_file = _profile_file(given.load_profile)
+    default_profile = _CYCLES_PROFILE if given.cycles is not None else None
     asked: dict[str, object | None] = {
-        "loadProfile": None if profile_file else given.load_profile or (_CYCLES_PROFILE if given.cycles else None),
+        "loadProfile": None if profile_file else given.load_profile or default_profile,
         "loadScale": given.load_scale,
         "loadCompress": given.load_compress,
     }
@@ -76,7 +77,7 @@ def read(arguments: Sequence[str]) -> Options:
     try:
         values = infra_settings.from_files(infra_settings.ROOT, given.stack, overrides)
         if "loadCompress" not in overrides:
-            values["loadCompress"] = "1" if given.cycles else DEFAULT_COMPRESS
+            values["loadCompress"] = "1" if given.cycles is not None else DEFAULT_COMPRESS
         values["shardCount"] = shards[1]
         infra_settings.check(values)
         values["shardCount"] = shards[0]
@@ -151,7 +152,7 @@ def _plan(
     try:
         profile = phases.load(name, scale=settings.load_scale, compress=settings.load_compress)
         schedule = Schedule(profile)
-        if not given.cycles:
+        if given.cycles is None:
             return plan_reshard(schedule, _fraction(given.reshard_at), shards[1]), schedule
     except (ProfileError, PlanError) as error:
         raise UsageError(str(error)) from error

@@ -11,7 +11,8 @@ _LOWEST, _HIGHEST = 12000, 29999
 def free_ports(count: int) -> list[int]:
     """Return `count` different TCP ports on which nothing listens at 127.0.0.1.
 
-    Another program may take one before it is used; who starts a server on it must check that the server came up.
+    They are random, not the first free ones: two rehearsals that start together must not choose the same, for between
+    the choice and the start of the server a second or two may pass.
 
     Raises:
         OSError: a thousand random ports were tried without finding enough.
@@ -30,15 +31,6 @@ def free_ports(count: int) -> list[int]:
     finally:
         for probe in held:
             probe.close()
-
-
-def port_or_free(preferred: int) -> int:
-    """Return `preferred` if it can be listened on at 127.0.0.1 now, else any free port."""
-    probe = _bound(preferred)
-    if probe is None:
-        return free_ports(1)[0]
-    probe.close()
-    return preferred
 
 
 def _bound(port: int) -> socket.socket | None:

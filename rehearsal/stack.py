@@ -21,12 +21,11 @@ from rehearsal.declared import Declared, Function
 from rehearsal.function_host import HostConfig
 from rehearsal.invocations import FunctionSpec
 from rehearsal.load import Master, MasterError, local, start_container
-from rehearsal.ports import free_ports, port_or_free
+from rehearsal.ports import free_ports
 from rehearsal.processes import Process, Processes
 from rehearsal.program import ROOT, ProgramError
 
 _START_LIMIT_S = 60.0
-_UI_PORT = 8089
 
 
 class StackError(Exception):
@@ -91,8 +90,7 @@ class Stack:
             StackError: a handler cannot be loaded, or the first invocation fails.
         """
         listener = self.declared.listener
-        listener_port = port_or_free(listener.port) if listener.port > 1023 else free_ports(1)[0]
-        api_port = free_ports(1)[0]
+        listener_port, api_port = free_ports(2)
         config = HostConfig(
             functions=[
                 self._spec(listener.function, self.environments, run_dir / "function.jsonl"),
@@ -134,8 +132,7 @@ class Stack:
         """
         for name in self.declared.names:
             self._stand_in(name, "127.0.0.1", "Cloud Map's name of the master")
-        bus_port = free_ports(1)[0]
-        web_port = port_or_free(_UI_PORT)
+        bus_port, web_port = free_ports(2)
         # Two variables name things of AWS that a rehearsal has no counterpart for: it records the same evidence itself.
         changed = {
             "LOAD_RUN_DIR": str(run_dir),

@@ -37,7 +37,7 @@ class View:
 
     def step(self, text: str) -> None:
         """One line about what is being done now."""
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def live(self, state: dict[str, Any], reads_ms: float | None) -> None:
         """The running load: `state` is what the master's /arrivals/live says, `reads_ms` the last read p99."""
@@ -57,7 +57,7 @@ class View:
         if not self._console.is_terminal:
             if time.monotonic() - self._last_line_s >= _LINE_EVERY_S:
                 self._last_line_s = time.monotonic()
-                self._console.print("  ".join(f"{name} {value}" for name, value in cells), markup=False)
+                self._console.print("  ".join(f"{name} {value}" for name, value in cells), markup=False, soft_wrap=True)
             return
         table = Table(expand=True, box=None, padding=(0, 1))
         for name, _ in cells:

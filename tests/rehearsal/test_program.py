@@ -1,0 +1,104 @@
+"""The declaration is read as AWS would wire it, and a reshard may change only the cache and the dashboard."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from infra import settings as infra_settings
+from rehearsal import declared, program, stack
+from rehearsal.program import ProgramError, Resource
+
+
+def declare(**settings: object) -> list[Resource]:
+    """What the project's own program declares with the stack file's settings and these."""
+    return program.declare(infra_settings.from_files(infra_settings.ROOT, "dev", settings), "dev")
+
+
+@pytest.fixture(scope="module")
+def resources() -> list[Resource]:
+    """The program with one shard."""
+    return declare(shardCount=1)
+
+
+def without(resources: list[Resource], kind: str, name: str = "") -> list[Resource]:
+    """The same without resources of one kind, or one of them."""
+    return [each for each in resources if each.kind != kind or (name and each.name != name)]
+
+
+def with_inputs(resources: list[Resource], kind: str, **inputs: Any) -> list[Resource]:
+    """The same with inputs of one kind altered."""
+    return [replace(each, inputs={**each.inputs, **inputs}) if each.kind == kind else each for each in resources]
+
+
+def test_a_second_shard_alters_the_group_and_the_dashboard_only(resources: list[Resource]) -> None:
+    """What the rehearsal plays at 65 % is just what `pulumi up` would do with shardCount 2."""
+    changed = program.changes(resources, declare(shardCount=2))
+    assert {key.split("::")[0].rsplit(":", 1)[-1]: names for key, names in changed.items()} == {
+        "ReplicationGroup": ["numNodeGroups"],
+        "Dashboard": ["dashboardBody"],
+    }
+    program.refuse_other_changes(changed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "said"),
+    [
+        ("Function", {"memorySize": 512}, "Function::dev-session: memorySize"),
+        ("ReplicationGroup", {"engineVersion": "8.2"}, "ReplicationGroup::dev-cache: engineVersion"),
+    ],
+)
+def test_anything_else_that_changes_is_named(
+    resources: list[Resource], kind: str, inputs: dict[str, Any], said: str
+) -> None:
+    """A reshard that would touch the function, or replace the cluster, is refused by name."""
+    with pytest.raises(ProgramError, match=said):
+        program.refuse_other_changes(program.changes(resources, with_inputs(resources, kind, **inputs)))
+
+
+def test_a_resource_that_comes_or_goes_is_a_change(resources: list[Resource]) -> None:
+    """A resource declared in only one of the two runs is named too."""
+    with pytest.raises(ProgramError, match=r"Bucket::.*gone"):
+        program.refuse_other_changes(program.changes(resources, without(resources, "Bucket")))
+
+
+def test_the_parts_are_found_by_their_wiring(resources: list[Resource]) -> None:
+    """Listener, target group and attachment lead to the session function; the other function is the audit."""
+    found = declared.read(resources)
+    assert found.cache.shards == 1
+    assert found.cache.replicas == 1
+    assert found.listener.function.handler == "function.handler.handler"
+    assert found.audit.handler == "function.audit.handler"
+    assert found.listener.function.environment["CACHE_HOST"] == found.cache.host
+    assert found.worker.count == 3
+    assert found.listener.host in " ".join(found.master.command)
+    assert any(word in found.names for word in found.worker.command)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("ReplicationGroup", "", "exactly one replication group; it declares 0"),
+        ("TargetGroupAttachment", "", "exactly one target of the listener's target group"),
+        ("TaskDefinition", "dev-worker", "exactly one task definition of service dev-worker"),
+        ("Listener", "", "exactly one listener; it declares 0"),
+    ],
+)
+def test_missing_wiring_is_named(resources: list[Resource], kind: str, name: str, said: str) -> None:
+    """A program that AWS could not serve is not rehearsed as if it could."""
+    with pytest.raises(ProgramError, match=said):
+        declared.read(
+            without(resources, kind, name) if not name else [r for r in resources if (r.kind, r.name) != (kind, name)]
+        )
+
+
+def test_tls_is_refused_with_a_remedy(resources: list[Resource]) -> None:
+    """The bundled server has no TLS: said before anything starts."""
+    with pytest.raises(ProgramError, match="--set transitEncryption=false"):
+        stack.read(with_inputs(resources, "ReplicationGroup", transitEncryptionEnabled=True))
+
+
+def test_a_program_that_fails_is_quoted() -> None:
+    """The program's own message reaches the user."""
+    with pytest.raises(ProgramError, match="shardCoutn"):
+        declare(shardCoutn=2)

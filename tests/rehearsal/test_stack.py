@@ -1,0 +1,117 @@
+"""The declared stack really runs here, a wrongly declared one is refused, and the audit finds what is lost."""
+
+import json
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from function import session
+from infra import settings as infra_settings
+from rehearsal import program, stack
+from rehearsal.audit import audit
+from rehearsal.declared import Declared
+from rehearsal.stack import Stack, StackError
+
+
+@pytest.fixture(scope="module")
+def parts() -> Declared:
+    """What the program declares with its defaults, but with short time limits: a wrong host is tried until then."""
+    found = stack.read(program.declare({**infra_settings.defaults(), "functionTimeout": 3}, "dev"))
+    return replace(found, audit=replace(found.audit, timeout_s=4.0))
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[Declared], Stack]]:
+    """Start cluster and functions of a declaration; they end with the test."""
+    made: list[Stack] = []
+
+    def make(found: Declared) -> Stack:
+        running = Stack(found, environments=4, server=None)
+        made.append(running)
+        running.start_clusters(sham=False)
+        running.start_functions(tmp_path)
+        return running
+
+    yield make
+    for running in made:
+        running.stop()
+
+
+def with_variable(found: Declared, name: str, value: str) -> Declared:
+    """The same with one of the session function's variables altered."""
+    function = found.listener.function
+    altered = replace(function, environment={**function.environment, name: value})
+    return replace(found, listener=replace(found.listener, function=altered))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CACHE_HOST", "dev-cache.primary.invalid", "dev-cache.primary.invalid"),
+        ("CACHE_PORT", "6380", "6380"),
+        ("CACHE_CONNECTION", "often", "CACHE_CONNECTION is 'often'"),
+        ("CACHE_TLS", "", "CACHE_TLS is ''"),
+    ],
+)
+def test_a_wrong_variable_fails_before_the_load(
+    parts: Declared, start: Callable[[Declared], Stack], name: str, value: str, said: str
+) -> None:
+    """What is declared is what runs: a wrong host, port or word shows in the first invocation, and is named."""
+    with pytest.raises(StackError, match="the declared function answers") as failed:
+        start(with_variable(parts, name, value))
+    assert said in str(failed.value)
+
+
+def test_a_wrong_handler_fails_before_the_load(parts: Declared, start: Callable[[Declared], Stack]) -> None:
+    """A handler that the declared archive does not hold is named with Python's own words."""
+    wrong = replace(parts, audit=replace(parts.audit, handler="function.nothing.handler"))
+    with pytest.raises(StackError, match=r"function\.nothing\.handler.*No module named"):
+        start(wrong)
+
+
+def test_the_audit_finds_what_is_lost_and_what_is_changed(
+    parts: Declared, start: Callable[[Declared], Stack], tmp_path: Path
+) -> None:
+    """Of 12,000 acknowledged sessions one deleted, one altered and one never written are found, and no other."""
+    running = start(parts)
+    primary = running.cluster.primaries[0].admin
+    acknowledged = [session.new_id() for _ in range(12000)]
+    pipe = primary.pipeline(transaction=False)
+    for each in acknowledged[:-1]:
+        pipe.execute_command("HSET", session.key(each), *session.flat(session.fields(each)))
+    pipe.execute()
+    with urllib.request.urlopen(running.url) as answer:  # noqa: S310 - the listener on loopback
+        acknowledged.append(json.loads(answer.read())["session"])
+    (tmp_path / "sessions.bin").write_bytes(b"".join(uuid.UUID(each).bytes for each in acknowledged))
+
+    primary.delete(session.key(acknowledged[17]))
+    primary.hset(session.key(acknowledged[6000]), "company", "somebody else's")
+    found = audit(tmp_path, running.invoke_audit)
+
+    assert json.loads((tmp_path / "audit.json").read_text()) == found
+    assert (found["complete"], found["acknowledged"], found["checked"]) == (True, 12001, 12001)
+    assert (found["missing"], found["different"]) == (2, 1)
+    assert {(each["session"], each["problem"]) for each in found["examples"]} == {
+        (acknowledged[17], "missing"),
+        (acknowledged[11999], "missing"),
+        (acknowledged[6000], "different"),
+    }
+
+
+def test_an_audit_that_cannot_ask_is_not_complete(
+    parts: Declared, start: Callable[[Declared], Stack], tmp_path: Path
+) -> None:
+    """With a shard gone its sessions are unchecked, which is not the same as intact."""
+    running = start(parts)
+    sessions = [uuid.uuid4().bytes for _ in range(10)]
+    (tmp_path / "sessions.bin").write_bytes(b"".join(sessions))
+    for node in running.cluster.nodes:
+        running.processes.stop(node.process)
+    found = audit(tmp_path, lambda event: {**running.invoke_audit(event)})
+    assert found["complete"] is False
+    assert found["checked"] == 0
+    assert found["problems"]
