@@ -9,6 +9,7 @@ from typing import NoReturn
 from loadgen.runread import RunFolderError
 from report import gates
 from report.assemble import DEFAULT_GATES, build
+from report.compare import CompareError, compare
 
 USAGE = 64
 
@@ -21,6 +22,31 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and give its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return _compare(given[1:]) if given[:1] == ["compare"] else _report(given)
+
+
+def _compare(arguments: Sequence[str]) -> int:
+    parser = _Parser(
+        prog="python -m report compare",
+        description="Lay the charts of runs over each other, with a table of differences and of what was not alike.",
+        epilog="Exit codes: 0, or 2 if a run is INVALID, or 64 usage error.",
+    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the run folders; the first is the base")
+    parser.add_argument("--out", type=Path, default=Path("compare.html"), help="the file to write (compare.html)")
+    options = parser.parse_args(arguments)
+    try:
+        found = compare(options.runs, options.out)
+    except (RunFolderError, CompareError, OSError) as error:
+        sys.stderr.write(f"python -m report compare: {error}\n")
+        return USAGE
+    if found.unlike:
+        sys.stdout.write("The runs were not alike in:\n" + "".join(f"  {item}\n" for item in found.unlike))
+    sys.stdout.write("".join(f"INVALID: {name}\n" for name in found.invalid) + f"{found.html}\n")
+    return found.exit_code
+
+
+def _report(arguments: Sequence[str]) -> int:
     parser = _Parser(
         prog="python -m report",
         description="Report on a finished run folder: report.html, report.json, report.md and timeline.svg, in it.",

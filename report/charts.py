@@ -102,6 +102,13 @@ def log_axis(title: str, *values: Floats) -> dict[str, Any]:
     return axis
 
 
+def percentile_axis(most: int) -> dict[str, Any]:
+    """The axis of 1 / (1 - percentile), with the percentiles that `most` values can tell."""
+    ticks = [value for value in (1, 2, 10, 100, 1000, 10_000, 100_000) if value <= most]
+    labels = ["0", "50", "90", "99", "99.9", "99.99", "99.999"][: len(ticks)]
+    return {"title": "percentile", "type": "log", "tickvals": ticks, "ticktext": labels}
+
+
 def timeline(found: Findings) -> list[Chart]:
     """Section 3: everything over time, on one time axis."""
     run = found.run

@@ -1,14 +1,14 @@
 """The charts of sections 4 and 7: the pairs, the placebo, single arrivals around the move, cycles, percentiles."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from loadgen.runread import SERIES, Run
-from report import measures
-from report.charts import TITLES, Chart, curve, line, log_axis, packed
+from report import cycles, measures
+from report.charts import TITLES, Chart, curve, line, log_axis, packed, percentile_axis
 from report.document import Findings
 from report.stalls import SETTLE_S
 from report.windows import Comparison, Move
@@ -183,7 +183,8 @@ def cycle_charts(found: Findings) -> list[Chart]:
     looks = (("p99", "diamond"), ("p50", "circle"), ("p95", "square"), ("fourth", "triangle-up"))
     charts: list[Chart] = []
     for stat in ("p50", "p99"):
-        names = ["service", "response", "read", "write", "connection"]
+        shown_directions = [direction or "all moves" for direction in reversed(directions)]
+        names = [f"{series}, {way}" for series in reversed(cycles.SERIES) for way in shown_directions]
         traces: list[dict[str, Any]] = []
         for place, direction in enumerate(directions):
             colour, symbol = looks[place % len(looks)]
@@ -191,7 +192,7 @@ def cycle_charts(found: Findings) -> list[Chart]:
             middle = np.array([effect.interval.estimate for effect in rows if effect.interval])
             high = np.array([effect.interval.high for effect in rows if effect.interval])
             label = direction or "all moves"
-            trace = _points(label, middle, [effect.series for effect in rows], (colour, symbol, 10))
+            trace = _points(label, middle, [f"{effect.series}, {label}" for effect in rows], (colour, symbol, 9))
             trace["error_x"] = {"type": "data", "array": packed(high - middle), "color": colour, "thickness": 2}
             traces.append(trace)
         charts.append(
@@ -205,7 +206,7 @@ def cycle_charts(found: Findings) -> list[Chart]:
                     "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": names},
                     "xaxis": {"title": "ms", "zeroline": True},
                     "hovermode": "closest",
-                    "scattermode": "group",
+                    "height": 120 + 22 * len(names),
                 },
                 on_timeline=False,
             )
@@ -229,15 +230,13 @@ def percentiles(found: Findings) -> list[Chart]:
         if values.total < 20:
             continue
         most = max(most, values.total)
-        steps = np.array(list(_steps(values.total)))
+        steps = percentile_steps(values.total)
         y = np.array([values.quantile_us(1 - 1 / step) / 1000 for step in steps])
         colour, dash = looks[series]
         traces.append(curve(series, steps, y, colour, dash))
         drawn.append(y)
     if not traces:
         return []
-    ticks = [value for value in (1, 2, 10, 100, 1000, 10_000, 100_000) if value <= most]
-    labels = ["0", "50", "90", "99", "99.9", "99.99", "99.999"][: len(ticks)]
     return [
         Chart(
             "percentiles",
@@ -248,7 +247,7 @@ def percentiles(found: Findings) -> list[Chart]:
             traces,
             {
                 "yaxis": log_axis("ms", *drawn),
-                "xaxis": {"title": "percentile", "type": "log", "tickvals": ticks, "ticktext": labels},
+                "xaxis": percentile_axis(most),
                 "hovermode": "x unified",
             },
             on_timeline=False,
@@ -256,7 +255,6 @@ def percentiles(found: Findings) -> list[Chart]:
     ]
 
 
-def _steps(total: int) -> Iterator[float]:
+def percentile_steps(total: int) -> Floats:
     """1 / (1 - percentile), evenly on the plot's axis, up to where ten values lie beyond."""
-    top = max(total / 10, 2.0)
-    yield from np.geomspace(1.0001, top, 200)
+    return np.geomspace(1.0001, max(total / 10, 2.0), 200)

@@ -67,6 +67,7 @@ def document(found: Findings) -> dict[str, Any]:
         "latency": _latency(whole),
         "phases": [_phase(run, place) for place in range(len(run.phases))],
         "reshard": _reshard(found),
+        "moves": [_played(run, move) for move in found.moves],
         "cycles": [effect.as_json() for effect in found.cycles],
         "audit": _audit(run),
         "failures": _failures(run),
@@ -149,6 +150,24 @@ def _move(move: Move, declared: Mapping[str, Any], load_end_s: float) -> dict[st
         "slots": move.slots,
         "keys": move.keys,
         "error": move.error or None,
+    }
+
+
+def _played(run: Run, move: Move) -> dict[str, Any]:
+    """Every move and sham of the run, with what single arrivals say of it."""
+    stall = stalls.around(run, move)
+    return {
+        "kind": move.kind,
+        "cycle": move.cycle,
+        "direction": move.direction or None,
+        "migration": move.migration or None,
+        "started_s": _rounded(move.started_s),
+        "duration_ms": None if move.duration_s is None else _rounded(move.duration_s * 1000),
+        "slots": move.slots,
+        "keys": move.keys,
+        "stall_ms": None if stall is None else _rounded(stall.stall_ms),
+        "slow": None if stall is None else stall.slow,
+        "arrivals": None if stall is None else stall.arrivals,
     }
 
 

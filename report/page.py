@@ -57,29 +57,45 @@ def render(report: Mapping[str, Any], found: Findings, timeline: Sequence[charts
     }
     drawn = [chart for group in groups.values() for chart in group]
     data = as_script_data({"charts": [chart.as_json() for chart in drawn], "shading": charts.shading(found)})
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            report=report,
-            title=f"{report['id']}: {_subject(report)}",
-            state=state,
-            state_name=verdict.STATES[state],
-            sections=_SECTIONS,
-            policy=policy([data, plotly(), script]),
-            css=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - the project's own file
-            **groups,
-            has_real=any(move.kind == "real" for move in found.moves),
-            has_sham=any(move.kind == "sham" for move in found.moves),
-            facts=facts(report),
-            picture=base64.b64encode(png).decode("ascii"),
-            picture_alt="Offered and achieved load, and response, read and write times over the run",
-            data=Markup(data),  # noqa: S704 - JSON with every < written as an escape
-            plotly=Markup(plotly()),  # noqa: S704 - the library's own file
-            script=Markup(script),  # noqa: S704 - the project's own file
-        )
+    return _fill(
+        "page.html.jinja",
+        data,
+        report=report,
+        title=f"{report['id']}: {_subject(report)}",
+        state=state,
+        state_name=verdict.STATES[state],
+        sections=_SECTIONS,
+        has_real=any(move.kind == "real" for move in found.moves),
+        has_sham=any(move.kind == "sham" for move in found.moves),
+        facts=facts(report),
+        picture=base64.b64encode(png).decode("ascii"),
+        picture_alt="Offered and achieved load, and response, read and write times over the run",
+        **groups,
     )
+
+
+def render_comparison(
+    *, names: Sequence[str], reports: Sequence[Mapping[str, Any]], drawn: Sequence[charts.Chart], **more: Any
+) -> str:
+    """The page of `compare`."""
+    data = as_script_data({"charts": [chart.as_json() for chart in drawn], "shading": more.pop("shading")})
+    return _fill(
+        "compare.html.jinja", data, title=f"{len(names)} runs compared", names=names, drawn=drawn,
+        runs=list(zip(names, reports, strict=True)), **more,
+    )  # fmt: skip
+
+
+def _fill(template: str, data: str, **values: Any) -> str:
+    """A template with the page's style, data, library and script."""
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    values |= {
+        "policy": policy([data, plotly(), script]),
+        "css": Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - the project's own file
+        "data": Markup(data),  # noqa: S704 - JSON with every < written as an escape
+        "plotly": Markup(plotly()),  # noqa: S704 - the library's own file
+        "script": Markup(script),  # noqa: S704 - the project's own file
+    }
+    return _environment().get_template(template).render(values)
 
 
 def as_script_data(value: object) -> str:

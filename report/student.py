@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference of means with its two-sided interval."""
+    """A difference of means with its two-sided interval, degrees of freedom and standard error."""
 
     estimate: float
     low: float
     high: float
     degrees: float
+    error: float
 
 
 def welch(one: Sequence[float], other: Sequence[float], confidence: float = 0.95) -> Interval | None:
@@ -24,10 +25,21 @@ def welch(one: Sequence[float], other: Sequence[float], confidence: float = 0.95
     estimate = mean_one - mean_other
     squared = error_one + error_other
     if squared == 0:
-        return Interval(estimate, estimate, estimate, math.inf)
+        return Interval(estimate, estimate, estimate, math.inf, 0.0)
     degrees = squared**2 / (error_one**2 / (len(one) - 1) + error_other**2 / (len(other) - 1))
     half = t_quantile((1 + confidence) / 2, degrees) * math.sqrt(squared)
-    return Interval(estimate, estimate - half, estimate + half, degrees)
+    return Interval(estimate, estimate - half, estimate + half, degrees, math.sqrt(squared))
+
+
+def difference(one: Interval, other: Interval, confidence: float = 0.95) -> Interval:
+    """One Welch difference less another from other data, their variances added (Welch and Satterthwaite again)."""
+    estimate = one.estimate - other.estimate
+    squared = one.error**2 + other.error**2
+    if squared == 0:
+        return Interval(estimate, estimate, estimate, math.inf, 0.0)
+    degrees = squared**2 / (one.error**4 / one.degrees + other.error**4 / other.degrees)
+    half = t_quantile((1 + confidence) / 2, degrees) * math.sqrt(squared)
+    return Interval(estimate, estimate - half, estimate + half, degrees, math.sqrt(squared))
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
