@@ -79,12 +79,16 @@ def audit(
             while running:
                 _take(running, found, folder, began, say)
         except BaseException:
-            for waiting in running:
-                waiting.cancel()
+            # What the other batches found is worth keeping: those that wait are dropped, those under way are taken.
+            for future in running:
+                future.cancel()
+            for future, number in running.items():
+                if not future.cancelled() and future.exception() is None:
+                    _note(number, future.result(), found, folder)
             raise
     found.seconds = time.monotonic() - began
     result = found.result()
-    runfolder_write(folder / runfolder.AUDIT, result)
+    _write_json(folder / runfolder.AUDIT, result)
     _partial(folder).unlink(missing_ok=True)
     return result
 
@@ -92,7 +96,12 @@ def audit(
 def _take(running: dict[Any, int], found: Audit, folder: Path, began: float, say: Callable[[int, int], None]) -> None:
     future = next(as_completed(running))
     number = running.pop(future)
-    answer = future.result()
+    found.seconds = time.monotonic() - began
+    _note(number, future.result(), found, folder)
+    say(found.checked, found.acknowledged)
+
+
+def _note(number: int, answer: dict[str, Any], found: Audit, folder: Path) -> None:
     missing, different = answer["missing"], answer["different"]
     found.done.add(number)
     found.checked += int(answer["checked"])
@@ -101,9 +110,7 @@ def _take(running: dict[Any, int], found: Audit, folder: Path, began: float, say
     for problem, names in (("missing", missing), ("different", different)):
         room = _EXAMPLES - len(found.examples)
         found.examples += [{"session": str(name), "problem": problem} for name in names[:room]]
-    found.seconds = time.monotonic() - began
-    runfolder_write(_partial(folder), {**found.result(), "done": sorted(found.done)})
-    say(found.checked, found.acknowledged)
+    _write_json(_partial(folder), {**found.result(), "done": sorted(found.done)})
 
 
 def _ask(cloud: Cloud, function: str, batch: list[str]) -> dict[str, Any]:
@@ -144,7 +151,7 @@ def _resume(folder: Path, acknowledged: int) -> Audit:
     return found
 
 
-def runfolder_write(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: dict[str, Any]) -> None:
     """Replace a small JSON file in one step."""
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

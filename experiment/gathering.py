@@ -47,7 +47,7 @@ class Gathering(Loading):
 
     def _notes(self) -> dict[str, Any]:
         """What run.json should say that only this machine knows; no secret among it."""
-        settings = vars(self.settings) | {"cache_password": "set" if self.settings.cache_password else ""}
+        settings = {_camel(name): value for name, value in vars(self.settings).items() if name != "cache_password"}
         engine, _, version = self.settings.cache_engine.partition(" ")
         notes: dict[str, Any] = {
             "settings": settings,
@@ -122,3 +122,9 @@ class Gathering(Loading):
             self.screen.say(str(result.html))
         self.state.finish("report")
         return result.exit_code
+
+
+def _camel(name: str) -> str:
+    """A setting's name as Pulumi.yaml has it."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)

@@ -1,0 +1,212 @@
+"""From a bucket to a run folder: the same report as at home, and what is lacking is said."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import report
+from evidence_s3 import Shipper, put_json
+from experiment import collect
+from experiment.bucket import read_jsonl
+from experiment.cloud import Cloud
+from experiment.errors import ExpiredError
+from tests.experiment.answers import GROUP, TWO, group
+from tests.experiment.conftest import BUCKET, Clock, in_turn, refuse, scripted
+from tests.experiment.test_functionlog import Logs, line
+from tests.report.synthetic import STARTED_AT, Synthetic, write
+
+CloudOf = Callable[..., Cloud]
+RUN = "20261122T151100Z-dev"
+
+
+def ship(s3: Any, folder: Path, *, closed: bool = True) -> None:
+    """Send a run folder as the master does, in several segments."""
+    shipper = Shipper(s3, BUCKET, folder)
+    shipper.claim({"task": "t"})
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for share in (0.2, 0.7, 1.0):
+        for name, data in whole.items():
+            (folder / name).write_bytes(data if name.endswith(".json") else data[: int(len(data) * share)])
+        shipper.ship(last=share == 1.0)
+    assert shipper.unsent() == []
+    if closed:
+        put_json(s3, BUCKET, f"runs/{shipper.run_id}/evidence.json", {"files": shipper.sent, "whole": True})
+
+
+def comparable(report_json: dict[str, Any]) -> dict[str, Any]:
+    """A report without where it ran."""
+    *said, claim = report_json["verdict"]
+    assert ("on one machine" in claim) == (report_json["where"] == "rehearsal"), claim
+    apart = {
+        "where": None,
+        "verdict": said,
+        "run": {key: value for key, value in report_json["run"].items() if key != "missing"},
+    }
+    return {**report_json, **apart}
+
+
+def test_the_same_run_gives_the_same_report_but_for_where_it_ran(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
+    """The road through S3 changes nothing: not a second, not a percentile, not an event."""
+    original = write(tmp_path / "rehearsal" / RUN, Synthetic())
+    at_home = report.build(original, []).report
+    for made in ("report.html", "report.json", "report.md", "timeline.svg", "timeline.png"):
+        (original / made).unlink(missing_ok=True)
+    ship(s3, original)
+    wanted = collect.Wanted(RUN, {"resultsBucket": BUCKET})
+    done = collect.collect(cloud_of(s3=s3), wanted, tmp_path / "collected", lambda _line: None)
+    collected = report.build(done.folder, []).report
+    assert done.missing == ["function.jsonl: not asked for"]
+    assert (at_home["where"], collected["where"]) == ("rehearsal", "aws")
+    assert comparable(collected) == comparable(at_home)
+    for name in ("seconds.csv", "latency.hlog", "arrivals.csv", "events.jsonl", "sessions.bin", "server.jsonl"):
+        assert (done.folder / name).read_bytes() == (original / name).read_bytes()
+
+
+@pytest.fixture
+def bucket_with_run(s3: Any, tmp_path: Path) -> Any:
+    """A short run in the bucket, without audit: nobody made one yet."""
+    what = Synthetic(phases=(("Warm up", 60, 2, 8), ("Higher load", 30, 5, 15), ("Cool down", 60, 2, 8)), moves=())
+    folder = write(tmp_path / "master" / RUN, what)
+    for made_on_this_machine in ("audit.json", "server.jsonl", "function.jsonl"):
+        (folder / made_on_this_machine).unlink(missing_ok=True)
+    ship(s3, folder)
+    return s3
+
+
+def account(s3: Any, **changed: Any) -> dict[str, Any]:
+    """AWS after the run: two shards, metrics of the last minutes, the function's log."""
+    minutes = [datetime.fromtimestamp(STARTED_AT // 60 * 60 + 60 * n, UTC) for n in range(3)]
+
+    def metric_data(**asked: Any) -> dict[str, Any]:
+        results = [
+            {"Id": query["Id"], "Label": "x", "Timestamps": minutes, "Values": [5.0] * 3, "StatusCode": "Complete"}
+            for query in asked["MetricDataQueries"]
+        ]
+        return {"MetricDataResults": results, "Messages": []}
+
+    logs = Logs([(int(STARTED_AT) + number % 150, line(number)) for number in range(900)])
+    arn = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/dev-alb/50dc6c495c0c9188"
+    tagged = in_turn({"ResourceTagMappingList": [{"ResourceARN": arn}]})
+    clients: dict[str, Any] = {
+        "s3": s3,
+        "elasticache": scripted("elasticache", describe_replication_groups=in_turn(group(*TWO))),
+        "cloudwatch": scripted("cloudwatch", get_metric_data=metric_data),
+        "logs": scripted("logs", **logs.answers()),
+        "resourcegroupstaggingapi": scripted("resourcegroupstaggingapi", get_resources=tagged),
+    }
+    return {**clients, **changed}
+
+
+EXPORTS = {
+    "resultsBucket": BUCKET,
+    "cacheReplicationGroupId": GROUP,
+    "functionName": "dev-session",
+    "auditFunctionName": "dev-audit",
+    "functionLogGroup": "/dev/session",
+    "albDnsName": "internal-dev",
+}
+
+
+def wanted() -> collect.Wanted:
+    """Everything that the exports name."""
+    noted = {"from": 1, "to": 2, "requested_unix_s": STARTED_AT + 70.0, "finished_unix_s": STARTED_AT + 95.5}
+    return collect.Wanted(RUN, EXPORTS, project="p", stack="dev", notes={"engine": {"name": "valkey"}}, reshard=noted)
+
+
+def test_metrics_events_and_log_lines_complete_the_run(
+    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+) -> None:
+    """What the master could not write any more, and what only this machine knows, is in the folder."""
+    clock.now = STARTED_AT + 400
+    done = collect.collect(cloud_of(**account(bucket_with_run)), wanted(), tmp_path / "runs", lambda _line: None)
+    servers = [row for row in read_jsonl(done.folder / "server.jsonl") if row["node"] == "0002-001"]
+    assert [row["commands"] for row in servers] == [10, 20, 30]
+    assert {(row["shard"], row["role"], row["slots"]) for row in servers} == {(2, "primary", 8192)}
+    events = {event["event"]: event for event in read_jsonl(done.folder / "events.jsonl")}
+    assert (events["reshard.requested"]["t_s"], events["reshard.requested"]["to"]) == (70.0, 2)
+    assert events["reshard.finished"]["t_s"] == 95.5
+    assert len(list(read_jsonl(done.folder / "function.jsonl"))) == 900
+    names = {found["metric"] for found in done.metrics}
+    assert {"Invocations", "ConsumedLCUs", "Evictions"} <= names
+    run = json.loads((done.folder / "run.json").read_text())
+    assert (run["where"], run["engine"]["name"], run["ended"]) == ("aws", "valkey", "finished")
+
+
+def test_what_cannot_be_had_is_named_and_loses_nothing_else(
+    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+) -> None:
+    """A deleted log group or a missing permission costs its own file, not the run."""
+    clock.now = STARTED_AT + 400
+    gone = refuse("ResourceNotFoundException", "Log group '/dev/session' does not exist", "StartQuery")
+    denied = refuse("AccessDeniedException", "not authorized to perform cloudwatch:GetMetricData", status=403)
+    client = scripted("logs", start_query=in_turn(gone))
+    cloud = cloud_of(
+        **account(bucket_with_run, logs=client, cloudwatch=scripted("cloudwatch", get_metric_data=in_turn(denied)))
+    )
+    done = collect.collect(cloud, wanted(), tmp_path / "runs", lambda _line: None)
+    assert any("does not exist" in lack for lack in done.missing)
+    assert any("not authorized" in lack for lack in done.missing)
+    assert json.loads((done.folder / "run.json").read_text())["missing"] == done.missing
+    assert (done.folder / "seconds.csv").exists()
+    assert not (done.folder / "function.jsonl").exists()
+
+
+def test_expired_credentials_in_the_middle_lose_nothing(
+    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+) -> None:
+    """The same command goes on, and no event or row is there twice."""
+    clock.now = STARTED_AT + 400
+    expired = scripted("logs", start_query=in_turn(refuse("ExpiredTokenException", operation="StartQuery")))
+    with pytest.raises(ExpiredError):
+        collect.collect(
+            cloud_of(**account(bucket_with_run, logs=expired)), wanted(), tmp_path / "runs", lambda _line: None
+        )
+    assert not (tmp_path / "runs" / RUN).exists()
+    done = collect.collect(cloud_of(**account(bucket_with_run)), wanted(), tmp_path / "runs", lambda _line: None)
+    events = [event["event"] for event in read_jsonl(done.folder / "events.jsonl")]
+    assert events.count("reshard.requested") == 1
+    servers = [row["t_s"] for row in read_jsonl(done.folder / "server.jsonl") if row["node"] == "0002-001"]
+    assert len(servers) == len(set(servers)) == 3
+
+
+def test_a_run_whose_master_died_is_an_interrupted_run(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
+    """Half a run in the bucket makes a report that says INVALID, not a crash and not a valid report."""
+    folder = write(tmp_path / "master" / RUN, Synthetic(moves=(), ended="running"))
+    ship(s3, folder, closed=False)
+    cut = [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"] if "latency.hlog" in entry["Key"]]
+    s3.delete_object(Bucket=BUCKET, Key=cut[-1])
+    done = collect.collect(
+        cloud_of(s3=s3), collect.Wanted(RUN, {"resultsBucket": BUCKET}), tmp_path / "runs", lambda _line: None
+    )
+    result = report.build(done.folder, [])
+    assert result.exit_code == 2
+    assert result.report["ended"] == "interrupted"
+    assert any("did not say that everything was sent" in lack for lack in done.missing)
+
+
+def test_collecting_twice_changes_nothing(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
+    """A folder that is here is the run: an audit in it must not be overwritten by a second collect."""
+    ship(s3, write(tmp_path / "master" / RUN, Synthetic(moves=())))
+    asked = collect.Wanted(RUN, {"resultsBucket": BUCKET})
+    done = collect.collect(cloud_of(s3=s3), asked, tmp_path / "runs", lambda _line: None)
+    (done.folder / "audit.json").write_text('{"complete": true}')
+    said: list[str] = []
+    again = collect.collect(cloud_of(s3=s3), asked, tmp_path / "runs", said.append)
+    assert again.missing == done.missing
+    assert "is there already" in said[0]
+    assert (done.folder / "audit.json").read_text() == '{"complete": true}'
+
+
+def test_a_failed_reshard_stays_failed(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
+    """What AWS rolled back must not be told as finished by anything that was noted here."""
+    ship(s3, write(tmp_path / "master" / RUN, Synthetic(moves=())))
+    noted = {"from": 1, "to": 2, "requested_unix_s": STARTED_AT + 5, "error": "it has 1 shard(s), not 2"}
+    asked = collect.Wanted(RUN, {"resultsBucket": BUCKET}, reshard=noted)
+    done = collect.collect(cloud_of(s3=s3), asked, tmp_path / "runs", lambda _line: None)
+    events = {event["event"]: event for event in read_jsonl(done.folder / "events.jsonl")}
+    assert events["reshard.failed"]["error"] == "it has 1 shard(s), not 2"
+    assert "reshard.finished" not in events
