@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.naming import COMPONENT, named
+from infra.naming import COMPONENT, TAG_LIMIT, named
 from infra.network import DELETE_TIMEOUT
 
 HTTP = 80
@@ -62,7 +62,7 @@ class Firewall(pulumi.ComponentResource):
         self.rules: dict[str, list[pulumi.Resource]] = {part: [] for part in GROUPS}
         for source, target, port in ALLOWED:
             to = aws.vpc.SecurityGroupEgressRule(
-                named(f"{source}-to-{target}"),
+                named(f"{source}-to-{target}", limit=TAG_LIMIT),
                 security_group_id=self.groups[source].id,
                 referenced_security_group_id=self.groups[target].id,
                 ip_protocol="tcp",
@@ -72,7 +72,7 @@ class Firewall(pulumi.ComponentResource):
                 opts=here,
             )
             of = aws.vpc.SecurityGroupIngressRule(
-                named(f"{target}-of-{source}"),
+                named(f"{target}-of-{source}", limit=TAG_LIMIT),
                 security_group_id=self.groups[target].id,
                 referenced_security_group_id=self.groups[source].id,
                 ip_protocol="tcp",
@@ -84,7 +84,7 @@ class Firewall(pulumi.ComponentResource):
             self.rules[source] += [to, of]
         for source in MAY_CALL_AWS:
             out = aws.vpc.SecurityGroupEgressRule(
-                named(f"{source}-to-aws"),
+                named(f"{source}-to-aws", limit=TAG_LIMIT),
                 security_group_id=self.groups[source].id,
                 cidr_ipv4="0.0.0.0/0",
                 ip_protocol="tcp",

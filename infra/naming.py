@@ -10,12 +10,14 @@ import pulumi
 # The tightest limit that a name here meets: a load balancer's 32 characters. Pulumi adds a hyphen and 7 characters.
 LIMIT = 32
 SUFFIX = 8
+# Where the name is a tag only, and the part alone may be longer than a balancer's name leaves room for.
+TAG_LIMIT = 64
 
 COMPONENT = "elasticache-cluster-mode:infra:"
 
 
-def named(part: str, stack: str | None = None) -> str:
-    """`<stack>-<part>` in lower case, shortened so that it keeps within LIMIT with Pulumi's suffix.
+def named(part: str, stack: str | None = None, *, limit: int = LIMIT) -> str:
+    """`<stack>-<part>` in lower case, shortened so that it keeps within `limit` with Pulumi's suffix.
 
     Long stack names that begin alike stay apart by four characters of their digest.
     """
@@ -23,7 +25,7 @@ def named(part: str, stack: str | None = None) -> str:
     prefix = re.sub(r"[^a-z0-9]+", "-", full.lower()).strip("-") or "stack"
     if not prefix[0].isalpha():
         prefix = "s-" + prefix  # a replication group's id begins with a letter
-    room = LIMIT - SUFFIX - len(part) - 1
+    room = limit - SUFFIX - len(part) - 1
     if len(prefix) > room:
         digest = hashlib.sha256(full.encode()).hexdigest()[:4]
         prefix = prefix[: room - 5].rstrip("-") + "-" + digest

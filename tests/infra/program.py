@@ -32,6 +32,7 @@ class Declared:
     ignore_changes: tuple[str, ...]
     retain_on_delete: bool
     timeouts: dict[str, str]
+    secrets: frozenset[str]
 
     @property
     def short_type(self) -> str:
@@ -124,15 +125,17 @@ class _Recorder(mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - a gRPC method's name
         answer = super().RegisterResource(request)
         timeouts = request.customTimeouts
+        inputs = rpc.deserialize_properties(request.object, keep_unknowns=True)
         self.declared[answer.urn] = Declared(
             urn=answer.urn,
             type=request.type,
             name=request.name,
-            inputs=rpc.deserialize_properties(request.object, keep_unknowns=True),
+            inputs={key: rpc.unwrap_rpc_secret(value) for key, value in inputs.items()},
             dependencies=frozenset(request.dependencies),
             ignore_changes=tuple(request.ignoreChanges),
             retain_on_delete=request.retainOnDelete,
             timeouts={k: v for k in ("create", "update", "delete") if (v := getattr(timeouts, k))},
+            secrets=frozenset(key for key, value in inputs.items() if rpc.is_rpc_secret(value)),
         )
         return answer
 
