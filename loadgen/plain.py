@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 # One vocabulary for events: Linux's. EOF means that the peer sent its last byte, or that the connection is dead.
 READ, WRITE, EOF = 0x1, 0x4, 0x8 | 0x10 | 0x2000
+_EOF_ONCE = 0x2000 | 1 << 30  # EPOLLRDHUP, EPOLLONESHOT
 
 
 def original(module: ModuleType, name: str) -> Any:
@@ -54,7 +55,7 @@ class Poller(Protocol):
     """What the sender needs of epoll or kqueue. A closed descriptor leaves by itself."""
 
     def watch_read(self, fd: int) -> None:
-        """Wake when there is something to read, or the peer is done."""
+        """Wake once when there is something to read, or the peer is done."""
         ...
 
     def watch_write(self, fd: int) -> None:
@@ -62,7 +63,7 @@ class Poller(Protocol):
         ...
 
     def now_read(self, fd: int) -> None:
-        """From `watch_write` to `watch_read`."""
+        """Again, or from `watch_write` to `watch_read`."""
         ...
 
     def wait(self, timeout_s: float) -> list[tuple[int, int]]:
@@ -84,13 +85,13 @@ class EpollPoller(Poller):
         self._select = original(select, "select") if self._fd[0] < 1024 else None
 
     def watch_read(self, fd: int) -> None:  # noqa: D102 - see Poller
-        self._epoll.register(fd, READ | 0x2000)
+        self._epoll.register(fd, READ | _EOF_ONCE)
 
     def watch_write(self, fd: int) -> None:  # noqa: D102 - see Poller
         self._epoll.register(fd, WRITE)
 
     def now_read(self, fd: int) -> None:  # noqa: D102 - see Poller
-        self._epoll.modify(fd, READ | 0x2000)
+        self._epoll.modify(fd, READ | _EOF_ONCE)
 
     def wait(self, timeout_s: float) -> list[tuple[int, int]]:  # noqa: D102 - see Poller
         if timeout_s > 0:
@@ -113,18 +114,17 @@ class KqueuePoller(Poller):
         self._filter_read = original(select, "KQ_FILTER_READ")
         self._filter_write = original(select, "KQ_FILTER_WRITE")
         self._add = original(select, "KQ_EV_ADD")
-        self._delete = original(select, "KQ_EV_DELETE")
+        self._once = original(select, "KQ_EV_ONESHOT")
         self._eof = original(select, "KQ_EV_EOF")
 
     def watch_read(self, fd: int) -> None:  # noqa: D102 - see Poller
-        self._kqueue.control([self._kevent(fd, self._filter_read, self._add)], 0, 0)
+        self._kqueue.control([self._kevent(fd, self._filter_read, self._add | self._once)], 0, 0)
 
     def watch_write(self, fd: int) -> None:  # noqa: D102 - see Poller
-        self._kqueue.control([self._kevent(fd, self._filter_write, self._add)], 0, 0)
+        self._kqueue.control([self._kevent(fd, self._filter_write, self._add | self._once)], 0, 0)
 
     def now_read(self, fd: int) -> None:  # noqa: D102 - see Poller
-        changes = [self._kevent(fd, self._filter_write, self._delete), self._kevent(fd, self._filter_read, self._add)]
-        self._kqueue.control(changes, 0, 0)
+        self.watch_read(fd)
 
     def wait(self, timeout_s: float) -> list[tuple[int, int]]:  # noqa: D102 - see Poller
         events: list[tuple[int, int]] = []

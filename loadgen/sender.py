@@ -25,6 +25,7 @@ from loadgen.resolver import Resolver
 from loadgen.schedule import Schedule
 
 LATE_REPLY_WAIT_S = 1.0  # how long an answer after the time limit is still waited for, to be named as such
+CLOSE_CHECK_S = 0.02  # when to look whether the server has closed its side, as it was asked to
 CLOSE_WAIT_S = 1.0  # how long the server may take to close a connection that it said it would close
 MAX_OVERDUE_S = 5.0  # an arrival that could not be sent for this long (a paused machine) is missed, not sent at random
 BURST = 32  # sends in a row before replies are looked at
@@ -106,6 +107,7 @@ class Sender:
         self._connecting: deque[_Exchange] = deque()
         self._overtime: deque[tuple[float, _Exchange]] = deque()
         self._closing: deque[tuple[float, _Exchange]] = deque()
+        self._still_open: deque[tuple[float, _Exchange]] = deque()
         self._idle: list[_Exchange] = []
         self._cursor = Cursor(schedule)
         self._examples: dict[int, int] = {}
@@ -150,7 +152,7 @@ class Sender:
                 if exchange is not None:
                     self._event(fd, exchange, events)
             now = now_of()
-            if self._waiting or self._connecting or self._overtime or self._closing:
+            if self._waiting or self._connecting or self._overtime or self._closing or self._still_open:
                 self._expire(now)
             if now - cpu_at > 0.2:
                 cpu_at = now
@@ -270,7 +272,7 @@ class Sender:
     def _event(self, fd: int, exchange: _Exchange, events: int) -> None:
         state = exchange.state
         if state == _REPLY:
-            self._readable(exchange, events)
+            self._readable(fd, exchange, events)
         elif state == _CONNECT:
             self._writable(fd, exchange)
         else:  # idle or closing: the server closed it, or said something nobody asked for
@@ -288,10 +290,11 @@ class Sender:
         exchange.state = _REPLY
         self._poller.now_read(fd)
 
-    def _readable(self, exchange: _Exchange, events: int) -> None:
+    def _readable(self, fd: int, exchange: _Exchange, events: int) -> None:
         try:
             data = exchange.sock.recv(65536)
         except BlockingIOError:
+            self._poller.now_read(fd)
             return
         except OSError as error:
             self._failed(exchange, outcomes.RESET, f"{self._where(exchange)}: {error.strerror}")
@@ -303,7 +306,9 @@ class Sender:
             reply = http1.parse(data, closed=closed)
             if reply is None:
                 exchange.data = data
-                if closed:
+                if not closed:
+                    self._poller.now_read(fd)
+                else:
                     cut = (
                         f"the connection closed after {len(data)} bytes"
                         if data
@@ -311,11 +316,11 @@ class Sender:
                     )
                     self._failed(exchange, outcomes.CLOSED, f"{self._where(exchange)}: {cut}")
                 return
-            self._replied(exchange, reply, closed=closed or bool(events & plain.EOF))
+            self._replied(fd, exchange, reply, closed=closed or bool(events & plain.EOF))
         except http1.ReplyError as error:
             self._failed(exchange, error.outcome, str(error))
 
-    def _replied(self, exchange: _Exchange, reply: http1.Reply, *, closed: bool) -> None:
+    def _replied(self, fd: int, exchange: _Exchange, reply: http1.Reply, *, closed: bool) -> None:
         now = self._now()
         if now - exchange.sent > self._limits.time_limit_s:
             self._failed(
@@ -335,10 +340,13 @@ class Sender:
         elif self._keep_alive and reply.reusable:
             exchange.state, exchange.data = _IDLE, b""
             self._idle.append(exchange)
+            self._poller.now_read(fd)  # so that a connection which dies while idle is noticed
         else:
             # Who closes first keeps the port blocked for a minute: leave that to the server, which was asked to close.
+            # Nobody is woken for it (watch_read wakes once): it is looked at with the next ones.
             exchange.state = _CLOSING
-            self._closing.append((now + CLOSE_WAIT_S, exchange))
+            del self._by_fd[fd]
+            self._closing.append((now, exchange))
 
     # -- time
     # ---------------------------------------------------------------------------------------------------------------
@@ -366,11 +374,21 @@ class Sender:
                 self._failed(
                     exchange, outcomes.TIMEOUT, f"{self._where(exchange)}: no reply in {limits.time_limit_s:g} s"
                 )
-        while self._closing and (self._closing[0][1].sock is None or now > self._closing[0][0]):
-            exchange = self._closing.popleft()[1]
-            if exchange.sock is not None:
-                exchange.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-                self._drop(exchange)
+        if self._closing or self._still_open:
+            self._close_sockets(now)
+
+    def _close_sockets(self, now: float) -> None:
+        while self._closing and now - self._closing[0][0] > CLOSE_CHECK_S:
+            done, exchange = self._closing.popleft()
+            if _closed_by_peer(exchange.sock):
+                exchange.sock.close()
+            else:
+                self._still_open.append((done, exchange))
+        while self._still_open and now - self._still_open[0][0] > CLOSE_WAIT_S:
+            sock = self._still_open.popleft()[1].sock
+            if not _closed_by_peer(sock):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            sock.close()
 
     def _expire_connecting(self, now: float) -> None:
         limits = self._limits
@@ -426,3 +444,12 @@ class Sender:
             return "(no address)"
         host, port = exchange.address[1][:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _closed_by_peer(sock: Any) -> bool:
+    try:
+        return not sock.recv(1024)  # an end, or bytes that nobody asked for
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

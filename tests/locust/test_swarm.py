@@ -1,0 +1,251 @@
+"""The whole generator: real Locust processes, a server that counts, and books that must agree with it."""
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.locust.swarm import LOCUST, ROOT, Written, counted, counting_server, free_port, swarm, wait_for
+
+PROFILE = """
+phases:
+  - name: Up
+    duration: 4
+    arrivalRate: 40
+    rampTo: 120
+  - name: Steady
+    duration: 7
+    arrivalRate: 100
+"""
+OFFERED = 320 + 700  # at scale 1
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> str:
+    """A ramp and a plateau in 11 seconds."""
+    path = tmp_path / "load.yml"
+    path.write_text(PROFILE)
+    return str(path)
+
+
+def headless(tmp_path: Path, *options: str) -> tuple[int, str, Path]:
+    """Run without a web interface to the end; exit code, output, run folder."""
+    run_dir = tmp_path / "run"
+    done = subprocess.run(
+        [*LOCUST, "--headless", "--only-summary", "--run-dir", str(run_dir), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr, run_dir
+
+
+def test_alone_and_headless(tmp_path: Path) -> None:
+    """One process, no web interface: the shape ends the run, exit code 0, the books agree with the server."""
+    with counting_server() as url:
+        code, output, run_dir = headless(tmp_path, "--host", url, "--load-profile", "short", "--load-compress", "6")
+        assert code == 0, output
+        written = Written(run_dir)
+        written.check_books()
+        assert (written.total("ok"), counted(url)) == (450, 450)
+    assert written.run["ended"] == "finished"
+    assert written.names()[0] == "run.started"
+    assert written.names()[-1] == "run.finished"
+    assert [event["phase"] for event in written.events if event["event"] == "phase.started"] == [0, 1, 2]
+    assert set(written.tags) == {"response", "service", "lag", "connection", "write", "read"}
+    assert "connection" in output  # the cache's figures are entries of Locust's own tables
+
+
+def test_two_processes(tmp_path: Path) -> None:
+    """`--processes 2` shares the schedule between two workers and sends it once."""
+    port = str(free_port())
+    load = ("--load-profile", "short", "--load-compress", "6", "--master-bind-port", port, "--master-port", port)
+    with counting_server() as url:
+        code, output, run_dir = headless(tmp_path, "--processes", "2", "--host", url, *load)
+        assert code == 0, output
+        written = Written(run_dir)
+        written.check_books()
+        assert (written.total("ok"), counted(url)) == (450, 450)
+    assert len(written.run["clock"]) == 2
+
+
+def test_exit_codes_say_what_a_pipeline_needs(tmp_path: Path) -> None:
+    """64 for options that cannot be used, named; 1 for failed arrivals; a folder that holds a run is refused."""
+    for options, message in (
+        (
+            ("--host", "http://127.0.0.1:1", "--load-profile", "nosuch"),
+            "load profile 'nosuch': no such profile or file",
+        ),
+        (("--host", "http://127.0.0.1:1", "--load-scale", "many"), "load scale 'many': must be a number above 0"),
+        (("--host", "https://127.0.0.1"), "host 'https://127.0.0.1': must be an URL such as"),
+        (("--host", "http://127.0.0.1:1", "--load-time-limit-s", "0"), "--load-time-limit-s '0': must be a number"),
+        ((), "--host is missing"),
+    ):
+        code, output, run_dir = headless(tmp_path, *options)
+        assert (code, run_dir.exists()) == (64, False)
+        assert message in output
+        assert "Traceback" not in output
+    quick = ("--load-profile", "short", "--load-compress", "30", "--host", "http://127.0.0.1:1")
+    code, output, run_dir = headless(tmp_path, *quick)
+    assert code == 1, output
+    written = Written(run_dir)
+    written.check_books()
+    assert written.total("failed") == written.total("offered") == 90
+    assert str(written.seconds[0]["causes"]).startswith("refused:")
+    code, output, _ = headless(tmp_path, *quick)
+    assert code == 64
+    assert "holds a run already" in output
+
+
+def test_start_stop_and_start_again(tmp_path: Path, profile: str) -> None:
+    """Over the web interface: refused options, a run that is stopped, a second one in a folder of its own to its end."""
+    with counting_server() as url, swarm(tmp_path, url, "--load-profile", profile, workers=2) as it:
+        assert it.live() == {"state": "ready", "workers": 2}
+        status, refused = it.post("/swarm", b"load_scale=many")
+        assert (status, refused["success"]) == (200, False)
+        assert "load scale 'many'" in refused["message"]
+        assert it.post("/arrivals/events", b'{"event":"slots.started"}', "application/json")[0] == 409
+
+        assert it.post("/swarm", b"load_scale=2")[1]["success"]
+        it.wait_second(3.0)
+        status, answer = it.post(
+            "/arrivals/events", b'{"event":"reshard.requested","from":1,"to":2}', "application/json"
+        )
+        assert status == 200
+        assert answer["t_s"] >= 3.0
+        assert it.post("/arrivals/events", b"{}", "application/json")[0] == 400
+        assert it.post("/arrivals/notes", b'{"engine":{"name":"valkey"}}', "application/json")[0] == 200
+        it.post("/stop")
+        it.wait_state("stopped")
+        first = Written(it.run_dir)
+        first.check_books()
+        assert first.run["ended"] == "stopped"
+        assert first.run["engine"] == {"name": "valkey"}
+        assert first.total("ok") == first.total("offered") == counted(url)
+        assert first.total("offered") < 2 * OFFERED
+        assert len(first.arrivals) == first.total("offered")  # all of it lies within 10 s of the event
+
+        wait_for("Locust to be stopped", lambda: it.get("/stats/requests")["state"] == "stopped")
+        assert it.post("/swarm", b"load_scale=1&load_compress=2")[1]["success"]
+        it.wait_state("running")
+        statistics = wait_for(
+            "statistics", lambda: len((found := it.get("/stats/requests"))["stats"]) == 5 and found
+        )  # fmt: skip
+        names = {(entry["method"], entry["name"]) for entry in statistics["stats"]}
+        assert names >= {("GET", "/"), ("cache", "connection"), ("cache", "write"), ("cache", "read")}
+        live = it.wait_state("finished")
+        second = Written(it.run_dir.with_name("run-2"))
+        second.check_books()
+        assert live["run_dir"].endswith("run-2")
+        assert second.total("ok") == OFFERED // 2 == live["totals"]["ok"]
+        assert counted(url) == first.total("ok") + OFFERED // 2
+        statistics = it.get("/stats/requests")
+        entries = {entry["name"]: entry for entry in statistics["stats"]}
+        assert entries["Aggregated"]["num_requests"] == entries["/"]["num_requests"] == OFFERED // 2
+        assert entries["connection"]["median_response_time"] == pytest.approx(3.1, rel=0.01)
+        assert entries["write"]["median_response_time"] == pytest.approx(0.2, rel=0.01)
+        it.master.send_signal(signal.SIGTERM)
+        assert it.master.wait(30) == 0
+
+
+def test_workers_killed_paused_leaving_and_joining_at_random(tmp_path: Path, profile: str) -> None:
+    """Whatever happens to workers nothing is sent twice; the server counts between sent and sent + unknown."""
+    seed = random.randrange(1_000_000)  # noqa: S311 - printed, to try it again
+    print(f"seed {seed}")
+    at = random.Random(seed)  # noqa: S311 - moments, no secrets
+    with (
+        counting_server() as url,
+        swarm(tmp_path, url, "--load-profile", profile, "--load-scale", "1", workers=3) as it,
+    ):
+        assert it.post("/swarm")[1]["success"]
+        it.wait_second(1.0)
+        time.sleep(at.random() * 2)
+        it.workers[0].send_signal(signal.SIGKILL)
+        time.sleep(at.random())
+        it.worker()  # joins late
+        time.sleep(at.random())
+        it.workers[1].send_signal(signal.SIGTERM)  # leaves in good order
+        time.sleep(at.random() * 3)
+        it.worker()
+        live = it.wait_state("finished", 90)
+        received = counted(url)
+        written = Written(it.run_dir)
+    written.check_books()
+    assert written.total("offered") == OFFERED == live["totals"]["offered"]
+    assert written.total("sent") <= received <= written.total("sent") + written.total("unknown"), f"seed {seed}"
+    lost = [event["worker"] for event in written.events if event["event"] == "worker.lost"]
+    assert len(lost) == 1, f"seed {seed}: {written.events}"
+    assert written.total("failed") == 0
+    assert 0 < written.total("unknown") < 200
+    causes = " ".join(str(row["causes"]) for row in written.seconds)
+    assert "worker_lost:" in causes
+    assert sum(name == "worker.joined" for name in written.names()) == 5
+    kept = {row["outcome"] for row in written.arrivals}
+    assert kept >= {"ok", "unknown", "worker_lost"}
+    assert it.workers[1].returncode == 0
+
+
+def test_a_paused_worker_comes_back_as_a_new_one(tmp_path: Path, profile: str) -> None:
+    """A worker that slept longer than its lease sends nothing of what others took over, and joins again."""
+    with (
+        counting_server() as url,
+        swarm(tmp_path, url, "--load-profile", profile, "--load-scale", "1", workers=2) as it,
+    ):
+        assert it.post("/swarm")[1]["success"]
+        it.wait_second(2.0)
+        it.workers[0].send_signal(signal.SIGSTOP)
+        time.sleep(5.5)
+        it.workers[0].send_signal(signal.SIGCONT)
+        it.wait_state("finished", 90)
+        received = counted(url)
+        written = Written(it.run_dir)
+    written.check_books()
+    assert written.total("offered") == OFFERED
+    assert written.total("sent") <= received <= written.total("sent") + written.total("unknown")
+    assert written.names().count("worker.lost") == 1
+    assert written.names().count("worker.joined") == 3
+
+
+def test_a_killed_master_leaves_a_valid_run_and_its_workers_stop(tmp_path: Path, profile: str) -> None:
+    """Without a master the workers stop when their lease ends; what was written is whole lines that add up."""
+    with counting_server() as url, swarm(tmp_path, url, "--load-profile", profile, workers=2) as it:
+        assert it.post("/swarm", b"load_scale=3")[1]["success"]
+        it.wait_second(4.5)
+        it.master.kill()
+        it.master.wait()
+        time.sleep(2.5)
+        first = counted(url)
+        time.sleep(1.0)
+        assert counted(url) == first
+        written = Written(it.run_dir)
+    assert written.run["ended"] == "running"  # nobody was left to write anything else
+    assert [row["t_s"] for row in written.seconds] == list(range(len(written.seconds)))
+    assert 3 <= len(written.seconds) <= 6
+    assert all(row["offered"] == row["ok"] for row in written.seconds)
+    assert written.total("sent") <= first
+    assert len(written.sessions) % 16 == 0
+
+
+def test_sigterm_ends_a_run_in_good_order(tmp_path: Path, profile: str) -> None:
+    """SIGTERM to the master: the load stops, the last replies are booked, run.json says interrupted."""
+    with (
+        counting_server() as url,
+        swarm(tmp_path, url, "--load-profile", profile, "--load-scale", "1", workers=2) as it,
+    ):
+        assert it.post("/swarm")[1]["success"]
+        it.wait_second(2.0)
+        it.master.send_signal(signal.SIGTERM)
+        assert it.master.wait(30) == 0
+        written = Written(it.run_dir)
+        received = counted(url)
+        for worker in it.workers:
+            assert worker.wait(30) == 0
+    written.check_books()
+    assert written.run["ended"] == "interrupted"
+    assert written.names()[-1] == "run.interrupted"
+    assert written.total("ok") == written.total("offered") == received
