@@ -80,7 +80,8 @@ class Deploying(Stack):
             self.engine.destroy()
             self.state.save(exports={}, destroyed_unix_s=time.time())
             left = leftovers.find(region, self.project, self.wanted.stack, keeps_results=settings.keep_results)
-            self.screen.table("still there", ("resource", ""), [(one.arn, one.why) for one in left])
+            for one in left:
+                self.screen.say(f"still there: {one.arn}: {one.why}")
             if not left:
                 self.screen.say("nothing is left")
         self.state.forget("up")

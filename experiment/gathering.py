@@ -63,6 +63,8 @@ class Gathering(Loading):
         }
         info = self.state.get("reshard")
         started = self.state.get("started_at_unix_s")
+        if info:
+            settings["shardCount"] = info["from"]  # what the run began with, whatever was set since
         if info and started:
             at_s = round(float(info["requested_unix_s"]) - float(started), 3)
             notes["reshard"] = {"from": info["from"], "to": info["to"], "at_s": at_s, "migration": "ElastiCache"}

@@ -1,0 +1,201 @@
+"""The whole command: Pulumi's Automation API mocked at its outermost edge, AWS scripted, everything else real."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pulumi import automation
+
+import experiment.stack
+from evidence_s3 import put_json
+from experiment.__main__ import main
+from experiment.bucket import read_jsonl
+from tests.experiment.conftest import BUCKET, Clock
+from tests.experiment.world import PATH, RUN, World, failed_command, web_port
+from tests.infra.engine import docker_daemon
+
+MakeWorld = Callable[..., World]
+EXPIRED = "error: updating ElastiCache Replication Group: api error ExpiredToken: The security token is expired"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Where run folders and the state go."""
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def make_world(s3: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorld]:
+    """A world, put in the place of AWS, Docker, SSM and Pulumi."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:{PATH}")
+    opened: list[Any] = []
+
+    def make(**options: Any) -> World:
+        world = World(s3, tmp_path, clock, **options)
+        monkeypatch.setattr(experiment.stack, "Cloud", world.cloud)
+        monkeypatch.setattr(automation, "select_stack", world.open_stack)
+        monkeypatch.setattr(automation, "create_or_select_stack", world.open_stack)
+        port = web_port(world, programs)
+        port.__enter__()
+        opened.append(port)
+        return world
+
+    with docker_daemon() as docker_host:
+        monkeypatch.setenv("DOCKER_HOST", docker_host)
+        yield make
+    for port in opened:
+        port.__exit__(None, None, None)
+
+
+def run(runs: Path, *options: str) -> int:
+    """`python -m experiment run`, judged by no gate but the audit's."""
+    return main(["run", "--runs", str(runs), *options])
+
+
+def test_all_of_it(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Deploy, load, reshard at its place, collect, audit, report, destroy: one command and a valid report."""
+    world = make_world(left=["arn:aws:s3:::results", "arn:aws:ec2:eu-west-1:1:network-interface/eni-1"])
+    code = run(runs, "--destroy")
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert world.engine_calls == ["up", "set shardCount 2", "up", "destroy"]
+    assert world.swarms == 1
+    report = json.loads((runs / RUN / "report.json").read_text())
+    assert (report["valid"], report["where"], report["exit_code"]) == (True, "aws", 0)
+    assert (report["reshard"]["from"], report["reshard"]["to"]) == (1, 2)
+    assert report["audit"] == {
+        "complete": True, "acknowledged": world.sent, "checked": world.sent, "missing": 0, "different": 0,
+    }  # fmt: skip
+    meta = json.loads((runs / RUN / "run.json").read_text())
+    assert meta["settings"]["shardCount"] == 1
+    assert "cachePassword" not in meta["settings"]
+    assert meta["engine"] == {"name": "valkey", "version": "8.1"}
+    # 65 % of 150 s; polling has its own grain.
+    assert 97 <= meta["reshard"]["at_s"] <= 100
+    assert "cannot be known: " in said.out  # the prices, and why
+    assert "kept because keepResults is true" in said.out
+    assert "45 min" in said.out
+    assert json.loads((runs / RUN / "experiment.json").read_text())["run_id"] == RUN
+    event = [json.loads(body) for path, body in world.requests if path == "/arrivals/events"]
+    assert event == [{"event": "reshard.requested", "from": 1, "to": 2}]
+
+
+def test_a_rolled_back_reshard_fails_and_keeps_the_evidence(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pulumi called it a success; the group has one shard. The run is collected and the command says what happened."""
+    make_world(rolls_back=True)
+    code = run(runs)
+    said = capsys.readouterr().err
+    assert code == 2
+    assert "it has 1 shard(s), not 2 (AWS ended or rolled back the change)" in said
+    assert "reshard --to 2" in said
+    events = [event["event"] for event in read_jsonl(runs / RUN / "events.jsonl")]
+    assert "reshard.failed" in events
+    assert "reshard.finished" not in events
+    assert (runs / RUN / "report.html").exists()
+    assert "costs money" in said
+
+
+def test_credentials_that_expire_during_the_reshard_do_not_lose_the_run(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pulumi gives up, AWS goes on: the reshard is followed to its end and Pulumi's state is put right after it."""
+    world = make_world(up_fails={2: failed_command(EXPIRED)})
+    code = run(runs)
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert "Pulumi ended early" in said.out
+    assert world.engine_calls == ["up", "set shardCount 2", "up", "set shardCount 2", "refresh", "up"]
+    assert json.loads((runs / RUN / "report.json").read_text())["valid"] is True
+
+
+def test_ctrl_c_says_what_costs_money_and_the_same_command_goes_on(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Interrupted under load and in the reshard: the load is not started a second time, nothing is lost."""
+    world = make_world()
+    for second in (40, 130):
+        world.interrupt_at = world.clock.now + 30 + second if second == 40 else world.clock.now + 60
+        assert run(runs) == 2
+        said = capsys.readouterr().err
+        assert "interrupted" in said
+        assert "costs money" in said
+        assert f"Run {RUN} goes on by itself" in said
+        assert "python -m experiment destroy" in said
+    assert "The reshard from 1 to 2 shard(s) goes on at AWS by itself" in said
+    assert run(runs) == 0
+    assert world.swarms == 1
+    assert json.loads((runs / RUN / "report.json").read_text())["valid"] is True
+
+
+def test_a_run_of_somebody_else_is_left_alone(
+    make_world: MakeWorld, s3: Any, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two runs at once on one stack would spoil each other: the second command names the first and begins nothing."""
+    world = make_world()
+    other = {"run": "20261122T150000Z-dev", "task": "t", "started_at_unix_s": world.clock.now - 500, "ended": None}
+    put_json(s3, BUCKET, "markers/current-dev.json", other)
+    assert run(runs) == 64
+    said = capsys.readouterr().err
+    assert "run 20261122T150000Z-dev: a run is in progress" in said
+    assert world.swarms == 0
+
+
+def test_another_pulumi_update_is_named(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pulumi locks its stack: the error says how to go on."""
+    result = automation.CommandResult(stdout="", stderr="error: the stack is currently locked by 1 lock(s)", code=255)
+    make_world(up_fails={1: automation.ConcurrentUpdateError(result)})
+    assert run(runs) == 2
+    assert "pulumi cancel" in capsys.readouterr().err
+
+
+def test_destroy_refuses_while_a_run_is_not_collected(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The function's log goes with the stack: without --yes nothing is destroyed."""
+    world = make_world()
+    world.interrupt_at = world.clock.now + 60
+    assert run(runs) == 2
+    assert main(["destroy", "--runs", str(runs)]) == 64
+    assert "is not collected" in capsys.readouterr().err
+    assert "destroy" not in world.engine_calls
+    assert main(["destroy", "--runs", str(runs), "--yes"]) == 0
+    assert "nothing is left" in capsys.readouterr().out
+
+
+def test_steps_one_by_one(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each step alone, in the order that docs/aws.md gives, ends where `run` does."""
+    make_world()
+    for step in (["up"], ["start"], ["reshard", "--to", "2"], ["wait"], ["collect"], ["audit"]):
+        assert main([*step, "--runs", str(runs)]) == 0, capsys.readouterr().err
+    assert main(["report", "--runs", str(runs)]) == 0
+    assert json.loads((runs / RUN / "report.json").read_text())["audit"]["complete"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--reshard-at", "165%"], "allowed is a share of the run"),
+        (["run", "--destroy", "--keep"], "not allowed with argument"),
+        (["reshard", "--to", "0"], "allowed is a number of shards"),
+        (["reshard"], "--to"),
+        (["run", "--gate", "read.p99 ~ 5"], "read.p99 ~ 5"),
+        (["everything"], "everything"),
+    ],
+)
+def test_usage_errors_exit_64_and_begin_nothing(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line that names the option and the value."""
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code
+    assert code == 64
+    assert said in capsys.readouterr().err
