@@ -418,8 +418,11 @@ def _read_lines(path: Path, damage: list[str], missing: str | None, containing: 
         return
     wrong: list[int] = []
     with path.open("rb") as stream:
-        for place, line in enumerate(_data_lines(stream, path.name, damage), start=1):
-            if containing not in line or not line.strip():
+        for place, line in enumerate(stream, start=1):
+            if not line.endswith(b"\n"):
+                damage.append(f"{path.name}: the last line was cut off and is left out")
+                continue
+            if containing not in line or line.isspace():
                 continue
             try:
                 value = json.loads(line)

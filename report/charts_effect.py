@@ -204,7 +204,7 @@ def cycle_charts(found: Findings) -> list[Chart]:
                 traces,
                 {
                     "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": names},
-                    "xaxis": {"title": "ms", "zeroline": True},
+                    "xaxis": {"title": "ms", "zeroline": True, "rangemode": "tozero"},
                     "hovermode": "closest",
                     "height": 120 + 22 * len(names),
                 },

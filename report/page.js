@@ -2,6 +2,26 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("chart-data").textContent);
+  const sizes = { u2: Uint16Array, u4: Uint32Array, f4: Float32Array };
+
+  function unpacked({ kind, step, data: text }) {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const numbers = new sizes[kind](bytes.buffer);
+    const missing = kind === "f4" ? NaN : 256 ** numbers.BYTES_PER_ELEMENT - 1;
+    return Array.from(numbers, (number) => (number === missing || Number.isNaN(number) ? null : number * step));
+  }
+
+  const arrays = data.arrays.map(unpacked);
+  const whole = (value) => (value && typeof value.array === "number" ? arrays[value.array] : value);
+
+  for (const { traces } of data.charts) {
+    for (const trace of traces) {
+      trace.x = whole(trace.x);
+      trace.y = whole(trace.y);
+      if (trace.error_x) trace.error_x.array = whole(trace.error_x.array);
+    }
+  }
+
   const themes = {
     // Okabe and Ito's colours, lightened on dark ground; all pairs stay apart for every kind of colour blindness.
     light: { ink: "#1c2024", quiet: "#5c636b", grid: "#e3e6e9", p50: "#0072b2", p95: "#00865f", p99: "#c24e00",
@@ -21,6 +41,7 @@
     for (const part of ["line", "marker"]) {
       if (copy[part]) copy[part] = { ...copy[part], color: coloured(copy[part].color, colours) };
     }
+    if (copy.line && copy.x.length > 1000) copy.line.width = 1;
     for (const part of ["error_x", "error_y"]) {
       if (copy[part]) copy[part] = { ...copy[part], color: coloured(copy[part].color, colours) };
     }
@@ -60,8 +81,10 @@
     if (!chart.timeline) {
       return (chart.layout.annotations || []).map((note) => ({ ...note, font: { color: colours.quiet, size: 12 } }));
     }
+    const room = window.innerWidth < 560 ? 10 : 40;
+    const short = (name) => (name.length > room ? `${name.slice(0, room - 1)}…` : name);
     return data.shading.phases.map((phase) => ({
-      xref: "x", yref: "paper", x: phase.from, y: 1, xanchor: "left", yanchor: "bottom", text: phase.name,
+      xref: "x", yref: "paper", x: phase.from, y: 1, xanchor: "left", yanchor: "bottom", text: short(phase.name),
       showarrow: false, font: { size: 11, color: colours.quiet },
     }));
   }

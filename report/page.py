@@ -56,7 +56,7 @@ def render(report: Mapping[str, Any], found: Findings, timeline: Sequence[charts
         "percentile_charts": charts_effect.percentiles(found),
     }
     drawn = [chart for group in groups.values() for chart in group]
-    data = as_script_data({"charts": [chart.as_json() for chart in drawn], "shading": charts.shading(found)})
+    data = as_script_data(chart_data(drawn, charts.shading(found)))
     return _fill(
         "page.html.jinja",
         data,
@@ -68,6 +68,7 @@ def render(report: Mapping[str, Any], found: Findings, timeline: Sequence[charts
         has_real=any(move.kind == "real" for move in found.moves),
         has_sham=any(move.kind == "sham" for move in found.moves),
         facts=facts(report),
+        each=charts.seconds_a_point(len(found.run.seconds)),
         picture=base64.b64encode(png).decode("ascii"),
         picture_alt="Offered and achieved load, and response, read and write times over the run",
         **groups,
@@ -78,7 +79,7 @@ def render_comparison(
     *, names: Sequence[str], reports: Sequence[Mapping[str, Any]], drawn: Sequence[charts.Chart], **more: Any
 ) -> str:
     """The page of `compare`."""
-    data = as_script_data({"charts": [chart.as_json() for chart in drawn], "shading": more.pop("shading")})
+    data = as_script_data(chart_data(drawn, more.pop("shading")))
     return _fill(
         "compare.html.jinja", data, title=f"{len(names)} runs compared", names=names, drawn=drawn,
         runs=list(zip(names, reports, strict=True)), **more,
@@ -96,6 +97,27 @@ def _fill(template: str, data: str, **values: Any) -> str:
         "script": Markup(script),  # noqa: S704 - the project's own file
     }
     return _environment().get_template(template).render(values)
+
+
+def chart_data(drawn: Sequence[charts.Chart], shading: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page's script draws. Numbers that several lines share, the seconds above all, are held once."""
+    arrays: dict[str, int] = {}
+    held: list[object] = []
+
+    def shared(value: object) -> object:
+        if isinstance(value, list):
+            return [shared(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        if value.keys() != {"kind", "step", "data"}:
+            return {key: shared(inner) for key, inner in value.items()}
+        key = f"{value['kind']} {value['step']} {value['data']}"
+        if key not in arrays:
+            arrays[key] = len(held)
+            held.append(value)
+        return {"array": arrays[key]}
+
+    return {"charts": [shared(chart.as_json()) for chart in drawn], "shading": shading, "arrays": held}
 
 
 def as_script_data(value: object) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from PIL import Image
 
 from report import measures
 from report.charts import broken
@@ -18,9 +19,10 @@ _STYLES = {"p50": "-", "p99": "-", "max": ":"}
 
 
 def draw(found: Findings, folder: Path) -> bytes:
-    """Write both pictures into the folder; the PNG is given back for the page."""
+    """Write both pictures into the folder; a smaller PNG is given back for the page."""
     run = found.run
-    figure = Figure(figsize=(10, 8.2), layout="constrained")
+    figure = Figure(figsize=(10, 8.2))
+    figure.subplots_adjust(left=0.075, right=0.99, top=0.955, bottom=0.06, hspace=0.12)
     axes: list[Axes] = list(np.atleast_1d(figure.subplots(4, 1, sharex=True)))
     t_s = run.seconds.t_s.astype(np.float64)
     for name, colour, style in (("offered", "#7b838b", ":"), ("ok", "#0072b2", "-")):
@@ -45,13 +47,15 @@ def draw(found: Findings, folder: Path) -> bytes:
         axis.grid(visible=True, color="#e3e6e9", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.legend(loc="upper left", ncols=5, fontsize=8, frameon=False)
-    figure.suptitle(f"{run.text('id', run.path.name)[:80]}", fontsize=10, parse_math=False)
+    figure.suptitle(f"{run.text('id', run.path.name)[:80]}", fontsize=10, y=0.985, parse_math=False)
     with mpl.rc_context({"svg.hashsalt": "report"}):
         figure.savefig(folder / "timeline.svg", metadata={"Date": None})
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     (folder / "timeline.png").write_bytes(buffer.getvalue())
-    return buffer.getvalue()
+    small = BytesIO()
+    Image.open(buffer).convert("RGB").quantize(32).save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def _plain(value: float, _place: int | None) -> str:
