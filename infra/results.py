@@ -20,7 +20,7 @@ class ResultsArgs:
 
 
 class Results(pulumi.ComponentResource):
-    """A private, encrypted bucket; what keeps it private is kept with it."""
+    """A private, encrypted, versioned bucket; what keeps it so is kept with it."""
 
     def __init__(self, args: ResultsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(COMPONENT + "Results", named("results"), None, opts)
@@ -41,6 +41,13 @@ class Results(pulumi.ComponentResource):
             rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
             opts=here,
         )
+        # Evidence is not overwritten: run.json is replaced as the run goes, and its earlier states can still be read.
+        versioning = aws.s3.BucketVersioning(
+            named("results"),
+            bucket=self.bucket.bucket,
+            versioning_configuration={"status": "Enabled"},
+            opts=here,
+        )
         aws.s3.BucketLifecycleConfiguration(
             named("results"),
             bucket=self.bucket.bucket,
@@ -50,9 +57,15 @@ class Results(pulumi.ComponentResource):
                     "status": "Enabled",
                     "filter": {"prefix": ""},
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
-                }
+                },
+                {
+                    "id": "earlier-versions",
+                    "status": "Enabled",
+                    "filter": {"prefix": ""},
+                    "noncurrent_version_expiration": {"noncurrent_days": 30},
+                },
             ],
-            opts=here,
+            opts=pulumi.ResourceOptions.merge(here, pulumi.ResourceOptions(depends_on=[versioning])),
         )
         aws.s3.BucketPolicy(
             named("results"),

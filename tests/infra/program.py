@@ -73,14 +73,19 @@ class Program:
         return seen
 
 
+def arn(kind: str, physical: str) -> str:
+    """The ARN that the mocked cloud gives a resource of this type."""
+    return f"arn:aws:{re.split(r'[:/]', kind)[1]}:{REGION}:{ACCOUNT}:{kind.rsplit(':', 1)[1].lower()}/{physical}"
+
+
 class _Cloud(mocks.Mocks):
     """Answers as AWS would, as far as other resources use the answer."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        module, short = re.split(r"[:/]", args.typ)[1], args.typ.rsplit(":", 1)[-1]
+        short = args.typ.rsplit(":", 1)[-1]
         physical = args.name + SUFFIX
         outputs: dict[str, Any] = {
-            "arn": f"arn:aws:{module}:{REGION}:{ACCOUNT}:{short.lower()}/{physical}",
+            "arn": arn(args.typ, physical),
             "name": physical,
             **args.inputs,
         }

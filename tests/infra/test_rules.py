@@ -15,9 +15,9 @@ from tests.infra.standin import NAMED
 # Types that AWS's provider has no tags for.
 UNTAGGED = {
     "ec2.Route", "ec2.RouteTableAssociation", "iam.RolePolicy", "iam.RolePolicyAttachment", "lambda.Permission",
-    "lb.TargetGroupAttachment", "cloudwatch.Dashboard", "ecr.LifecyclePolicy", "s3.BucketPolicy",
+    "lb.TargetGroupAttachment", "cloudwatch.Dashboard", "ecr.LifecyclePolicy", "s3.BucketPolicy", "s3.BucketVersioning",
     "s3.BucketPublicAccessBlock", "s3.BucketServerSideEncryptionConfiguration", "s3.BucketLifecycleConfiguration",
-    "image.Image", "index.Image",
+    "index.Image",
 }  # fmt: skip
 
 

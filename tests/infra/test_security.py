@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.infra.program import ACCOUNT, Declared, Program, declare
+from tests.infra.program import ACCOUNT, SUFFIX, Declared, Program, declare
+from tests.infra.terraform import render
 
 # from, to, port: the whole of the traffic that security groups let through.
 REACHABLE = {
@@ -180,7 +181,7 @@ def test_only_the_balancer_may_invoke_the_function() -> None:
 
 
 def test_the_bucket_is_private() -> None:
-    """Encrypted, closed to the public, TLS only."""
+    """Encrypted, versioned, closed to the public, TLS only."""
     program = declare()
     closed = program.one("s3.BucketPublicAccessBlock").inputs
     assert all(
@@ -189,6 +190,7 @@ def test_the_bucket_is_private() -> None:
     (statement,) = json.loads(program.one("s3.BucketPolicy").inputs["policy"])["Statement"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     program.one("s3.BucketServerSideEncryptionConfiguration")
+    assert program.one("s3.BucketVersioning").inputs["versioningConfiguration"] == {"status": "Enabled"}
 
 
 def test_users_of_the_cache() -> None:
@@ -204,3 +206,14 @@ def test_users_of_the_cache() -> None:
     assert all(user["passwords"] for user in users.values())
     assert len(program.one("elasticache.UserGroup").inputs["userIds"]) == 2
     assert program.one("elasticache.ReplicationGroup").inputs["transitEncryptionEnabled"] is True
+
+
+def test_the_scanned_template_is_the_whole_stack() -> None:
+    """What docs/security.md's scan reads holds every declared resource, and references where Pulumi has them."""
+    program = declare()
+    template = render(program)["resource"]
+    assert sum(map(len, template.values())) == len([r for r in program if r.type.startswith("aws:")])
+    assert template["aws_lb"]["dev-alb"]["security_groups"] == ["${aws_security_group.dev-balancer.id}"]
+    assert template["aws_lambda_function"]["dev-session"]["role"] == "${aws_iam_role.dev-function.arn}"
+    left = [name for name, body in template["aws_route"].items() if SUFFIX in json.dumps(body)]
+    assert not left
