@@ -25,6 +25,7 @@ class Mover:
         values: Mapping[str, object],
         stack: str,
         migration: Migration,
+        slots_per_s: float,
     ) -> None:
         self._moves = moves
         self._running = running
@@ -33,6 +34,7 @@ class Mover:
         self._values = values
         self._stack = stack
         self._migration: Migration = migration
+        self._slots_per_s = slots_per_s
         self._load_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="moves", daemon=True)
         self.problems: list[str] = []
@@ -64,6 +66,7 @@ class Mover:
                     values=self._values,
                     stack=self._stack,
                     migration=self._migration,
+                    slots_per_s=self._slots_per_s,
                     record=self._recorder,
                 )
             except (ProgramError, ReshardError, ClusterError, OSError) as error:

@@ -92,6 +92,7 @@ def play(
     values: Mapping[str, object],
     stack: str,
     migration: Migration,
+    slots_per_s: float,
     record: Emit,
 ) -> None:
     """Play one move to its end; what goes wrong is recorded as `reshard.failed` (`sham.failed`) and raised.
@@ -122,7 +123,7 @@ def play(
         changed = program.changes(before, program.declare({**values, "shardCount": move.to}, stack))
         program.refuse_other_changes(changed)
         record(f"{prefix}.declared", changed=sorted(changed))
-        reshard(cluster, move.to, migration, emit)
+        reshard(cluster, move.to, migration, emit, slots_per_s=slots_per_s)
     except (ProgramError, ReshardError, ClusterError, OSError) as error:
         record(f"{prefix}.failed", error=str(error), **labels)
         raise

@@ -15,10 +15,10 @@ from loadgen import phases, runfolder
 from loadgen.phases import ProfileError
 from loadgen.schedule import Schedule
 from rehearsal.moves import PlanError, PlannedMove, cycles_duration_s, plan_cycles, plan_reshard
-from rehearsal.reshard import Migration
+from rehearsal.reshard import SLOTS_PER_S, Migration
 
 USAGE = 64
-DEFAULT_COMPRESS = "25"
+DEFAULT_COMPRESS = "20"
 # Idle seconds before and after each of the moves of --cycles, and what a move may take.
 _FLANK_S = {"slots": 10.0, "atomic": 10.0}
 _ROOM_S = {"slots": 45.0, "atomic": 12.0}
@@ -41,6 +41,7 @@ class Options:
     shards: tuple[int, int]
     moves: list[PlannedMove]
     migration: Migration
+    slots_per_s: float
     cycles: int | None
     seed: int
     out: Path | None
@@ -105,6 +106,7 @@ def read(arguments: Sequence[str]) -> Options:
         shards=shards,
         moves=moves,
         migration=migration,
+        slots_per_s=given.slots_per_s,
         cycles=given.cycles,
         seed=given.seed,
         out=given.out,
@@ -130,6 +132,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--reshard-at", default="65%", metavar="P%", help="of the run's length (default: 65%%)")
     parser.add_argument(
         "--migration", choices=("slots", "atomic"), default="slots", help="slot by slot, or CLUSTER MIGRATESLOTS"
+    )
+    parser.add_argument(
+        "--slots-per-s",
+        type=_rate,
+        default=SLOTS_PER_S,
+        metavar="N",
+        help=f"pace of --migration slots (default: {SLOTS_PER_S:.0f})",
     )
     parser.add_argument(
         "--cycles", type=int, metavar="K", help="K real and K sham moves in random order at constant rate"
@@ -207,6 +216,12 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _rate(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d+)?", text) or float(text) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of slots a second above 0")
+    return float(text)
 
 
 def default_out(stack: str, now_unix_s: float) -> Path:

@@ -24,13 +24,16 @@ from rehearsal.cluster import SLOTS, Cluster, Node
 Migration = Literal["slots", "atomic"]
 
 _KEYS_A_MIGRATE = 100
-# Every node writes nodes.conf after each round of its event loop that changed a slot, which is most of a move's cost.
-# Slots in flight together share a write: 4.7 ms a slot one by one, 1.9 with 16 (2 x 2 nodes on 2 busy cores).
-_SLOTS_IN_FLIGHT = 8
 _MIGRATE_TIMEOUT_MS = 5000
 _TRIES = 3
 _ATOMIC_LIMIT_S = 600.0
 _PROGRESS_EVERY_S = 0.5
+# Every node writes nodes.conf after each round of its event loop that changed a slot: that is most of a move's cost,
+# and slots in flight together share it. CPU ms a slot, all nodes and this client (2 x (1 + 1) nodes, 2 cores, 300
+# slots/s): 4.5 with 1 in flight, 3.5 with 8, 2.4 with 16, 1.6 with 32, 2.0 with 64.
+_SLOTS_IN_FLIGHT = 32
+# As fast as it can go, a move takes a whole core from the application on a machine that has two.
+SLOTS_PER_S = 300.0
 
 
 class ReshardError(Exception):
@@ -98,7 +101,7 @@ def plan(owners: Mapping[int, int], shards: Sequence[int]) -> list[Move]:
     return moves
 
 
-def reshard(cluster: Cluster, to: int, migration: Migration, emit: Emit) -> None:
+def reshard(cluster: Cluster, to: int, migration: Migration, emit: Emit, *, slots_per_s: float = SLOTS_PER_S) -> None:
     """Change the number of shards of a cluster in use to `to`; returns when the last node has joined or left.
 
     Emits `nodes.joined`, `slots.started`, `slots.progress`, `slots.finished`.
@@ -115,18 +118,30 @@ def reshard(cluster: Cluster, to: int, migration: Migration, emit: Emit) -> None
     moves = plan(cluster.owners(), remaining)
     total = sum(len(move.slots) for move in moves)
     emit("slots.started", slots=total, **{"from": count, "to": to})
-    keys = move_slots(cluster, moves, migration, lambda moved: emit("slots.progress", moved=moved, total=total))
+    keys = move_slots(
+        cluster,
+        moves,
+        migration,
+        lambda moved: emit("slots.progress", moved=moved, total=total),
+        slots_per_s=slots_per_s,
+    )
     emit("slots.finished", slots=total, keys=keys)
     if to < count:
         cluster.remove_shards(cluster.shards[to:])
 
 
 def move_slots(
-    cluster: Cluster, moves: Sequence[Move], migration: Migration, on_progress: Callable[[int], None]
+    cluster: Cluster,
+    moves: Sequence[Move],
+    migration: Migration,
+    on_progress: Callable[[int], None],
+    *,
+    slots_per_s: float = SLOTS_PER_S,
 ) -> int:
     """Move slots with their keys, online; returns the number of keys moved.
 
-    `on_progress` gets the number of slots moved so far, about twice a second.
+    `on_progress` gets the number of slots moved so far, about twice a second. `slots_per_s` limits moves slot by slot;
+    an atomic move goes at the server's own speed.
     """
     primary = {shard.number: shard.primary for shard in cluster.shards}
     keys = moved = 0
@@ -139,8 +154,11 @@ def move_slots(
             on_progress(moved)
             continue
         others = [node for node in cluster.primaries if node not in (source, target)]
+        pace = _Pace(slots_per_s)
         with ThreadPoolExecutor(_SLOTS_IN_FLIGHT, thread_name_prefix="slots") as pool:
-            counts = pool.map(partial(_move_slot, source, target, others), move.slots)
+            counts = pool.map(
+                partial(_move_slot, pace, source, target, others), *zip(*enumerate(move.slots), strict=True)
+            )
             for count in counts:
                 keys += count
                 moved += 1
@@ -169,6 +187,25 @@ def close_slot(source: Node, target: Node, others: Sequence[Node], slot: int) ->
     """Give an emptied slot to the target: the target first, so that the slot is never without an owner."""
     for node in (target, source, *others):
         node.cluster("SETSLOT", slot, "NODE", target.id)
+
+
+class _Pace:
+    """Starts slots in groups of `_SLOTS_IN_FLIGHT`, so that each group shares its writes, at a mean rate."""
+
+    def __init__(self, slots_per_s: float) -> None:
+        self._started_s = time.monotonic()
+        self._group_s = _SLOTS_IN_FLIGHT / slots_per_s
+
+    def wait(self, index: int) -> None:
+        """Sleep until the slot of this index may start."""
+        at_s = self._started_s + index // _SLOTS_IN_FLIGHT * self._group_s
+        time.sleep(max(0.0, at_s - time.monotonic()))
+
+
+def _move_in_turn(pace: _Pace, source: Node, target: Node, others: Sequence[Node], numbered: tuple[int, int]) -> int:
+    index, slot = numbered
+    pace.wait(index)
+    return _move_slot(source, target, others, slot)
 
 
 def _move_slot(source: Node, target: Node, others: Sequence[Node], slot: int) -> int:

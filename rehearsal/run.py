@@ -124,6 +124,7 @@ class Rehearsal:
             values=options.values,
             stack=options.stack,
             migration=options.migration,
+            slots_per_s=options.slots_per_s,
         )
         observer.start()
         mover.start()
@@ -163,6 +164,7 @@ class Rehearsal:
                 "to": options.shards[1],
                 "at_s": real[0].at_s,
                 "migration": options.migration,
+                **({"slots_per_s": options.slots_per_s} if options.migration == "slots" else {}),
             },
             **({"cycles": {"count": options.cycles, "seed": options.seed}} if options.cycles else {}),
             "command": options.command,

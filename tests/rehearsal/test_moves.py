@@ -7,12 +7,12 @@ from loadgen.schedule import Schedule
 from rehearsal.moves import PlanError, cycles_duration_s, expected_keys, plan_cycles, plan_reshard
 
 
-def original(compress: str = "25") -> Schedule:
+def original(compress: str = "20") -> Schedule:
     """The original's profile."""
     return Schedule(phases.load("artillery-50min", scale="3", compress=compress))
 
 
-@pytest.mark.parametrize(("compress", "real_s", "sham_s"), [("1", 1950.0, 150.0), ("25", 78.0, 6.0)])
+@pytest.mark.parametrize(("compress", "real_s", "sham_s"), [("1", 1950.0, 150.0), ("20", 97.5, 7.5)])
 def test_the_sham_stands_at_the_same_offset_of_the_control(compress: str, real_s: float, sham_s: float) -> None:
     """65 % of the run is in phase 3; the sham is as far into phase 1, whose ramp is the same."""
     sham, real = plan_reshard(original(compress), 0.65, 2)
@@ -52,5 +52,5 @@ def test_every_move_of_the_cycles_has_its_flanks() -> None:
 
 
 def test_the_sham_gets_as_many_keys_as_the_reshard_will_meet() -> None:
-    """Keys at the reshard are the arrivals planned before it: 48 s at 255/s, 24 s at 525/s, then 6 s of the ramp."""
-    assert expected_keys(original(), 78.0) == pytest.approx(12240 + 12600 + 6 * (60 + 108.75) / 2, abs=2)
+    """Keys at the reshard are the arrivals planned before it: 60 s at 255/s, 30 s at 525/s, then 6 s of the ramp."""
+    assert expected_keys(original(), 96.0) == pytest.approx(15300 + 15750 + 6 * (60 + 99) / 2, abs=2)
