@@ -72,5 +72,10 @@ class Mover:
             except (ProgramError, ReshardError, ClusterError, OSError) as error:
                 self.problems.append(f"the {move.kind} move to {move.to} shards failed: {error}")
                 return
+            except Exception as error:  # noqa: BLE001 - a thread that ended unseen would look like a run without a move
+                self.problems.append(
+                    f"the {move.kind} move to {move.to} shards failed: {type(error).__name__}: {error}"
+                )
+                return
             if index == last_sham:
                 self._running.stop_sham()

@@ -156,9 +156,7 @@ def move_slots(
         others = [node for node in cluster.primaries if node not in (source, target)]
         pace = _Pace(slots_per_s)
         with ThreadPoolExecutor(_SLOTS_IN_FLIGHT, thread_name_prefix="slots") as pool:
-            counts = pool.map(
-                partial(_move_slot, pace, source, target, others), *zip(*enumerate(move.slots), strict=True)
-            )
+            counts = pool.map(partial(_move_in_turn, pace, source, target, others), enumerate(move.slots))
             for count in counts:
                 keys += count
                 moved += 1

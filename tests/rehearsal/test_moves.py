@@ -1,10 +1,17 @@
 """When moves are played: beside their control, and in cycles with idle flanks."""
 
+import time
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from loadgen import phases
 from loadgen.schedule import Schedule
-from rehearsal.moves import PlanError, cycles_duration_s, expected_keys, plan_cycles, plan_reshard
+from rehearsal import mover
+from rehearsal.moves import PlanError, PlannedMove, cycles_duration_s, expected_keys, plan_cycles, plan_reshard
+from rehearsal.recorder import Recorder
+from rehearsal.stack import Stack
 
 
 def original(compress: str = "20") -> Schedule:
@@ -54,3 +61,21 @@ def test_every_move_of_the_cycles_has_its_flanks() -> None:
 def test_the_sham_gets_as_many_keys_as_the_reshard_will_meet() -> None:
     """Keys at the reshard are the arrivals planned before it: 60 s at 255/s, 30 s at 525/s, then 6 s of the ramp."""
     assert expected_keys(original(), 96.0) == pytest.approx(15300 + 15750 + 6 * (60 + 99) / 2, abs=2)
+
+
+def test_a_move_that_breaks_in_an_unforeseen_way_is_a_problem_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mover that ended unseen would leave a run that looks as if no move had been planned."""
+
+    def broken(*_args: object, **_options: object) -> None:
+        raise TypeError("unforeseen")
+
+    monkeypatch.setattr(mover, "play", broken)
+    running = cast("Stack", SimpleNamespace(cluster=object(), sham=None))
+    recorder = cast("Recorder", SimpleNamespace(started_at_unix_s=time.time()))
+    moves = [PlannedMove("real", 0.0, 2)]
+    played = mover.Mover(
+        moves, running, recorder, before=[], values={}, stack="dev", migration="slots", slots_per_s=300.0
+    )
+    played.start()
+    played.finish(5)
+    assert played.problems == ["the real move to 2 shards failed: TypeError: unforeseen"]
