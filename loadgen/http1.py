@@ -1,7 +1,7 @@
 """HTTP/1.1 replies, whole or in pieces (Content-Length, chunked, until the close), and the function's JSON in them."""
 
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from loadgen.outcomes import GARBAGE, NO_SESSION, OVERSIZED
 
@@ -37,6 +37,7 @@ class Figures(NamedTuple):
 
 
 NOTHING = Figures()
+_scan: Any = vars(json.JSONDecoder())["scan_once"]
 
 
 def parse(data: bytes, *, closed: bool = False) -> Reply | None:
@@ -112,29 +113,30 @@ def figures(body: bytes) -> Figures:
     if body[:1] != b"{":
         return NOTHING
     try:
-        reply = json.loads(body)
-        session = reply.get("session")
+        reply, _ = _scan(body.decode(), 0)  # what json.loads ends up in, without its layers
+        get = reply.get
+        session = get("session")
+        connection, write, read = get("connection"), get("write"), get("read")
         return Figures(
-            _microseconds(reply, "connection"),
-            _microseconds(reply, "write"),
-            _microseconds(reply, "read"),
-            min(int(reply.get("redirects", 0)), 65535),
-            min(int(reply.get("retries", 0)), 65535),
+            -1 if connection is None else _microseconds(connection),
+            -1 if write is None else _microseconds(write),
+            -1 if read is None else _microseconds(read),
+            min(int(get("redirects", 0)), 65535),
+            min(int(get("retries", 0)), 65535),
             NO_SESSION if session is None else _uuid(session),
         )
+    except StopIteration:
+        raise ReplyError(GARBAGE, f"a good status, but not JSON: {body[:200]!r}") from None
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise ReplyError(
             GARBAGE, f"a good status, but the JSON is not the function's: {error}: {body[:200]!r}"
         ) from None
 
 
-def _microseconds(reply: dict[str, object], key: str) -> int:
-    value = reply.get(key)
-    if value is None:
-        return -1
+def _microseconds(value: object) -> int:
     if not isinstance(value, (int, float)) or not 0 <= value < 2000:
-        raise ValueError(f"{key} {value!r} is not a number of seconds")
-    return round(value * 1e6)
+        raise ValueError(f"{value!r} is not a number of seconds")
+    return int(value * 1e6 + 0.5)
 
 
 def _uuid(text: str) -> bytes:

@@ -5,6 +5,7 @@ originals.
 """
 
 import _thread
+import ctypes
 import errno
 import select
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol
 
+_PR_SET_TIMERSLACK = 29
 # One vocabulary for events: Linux's. EOF means that the peer sent its last byte, or that the connection is dead.
 READ, WRITE, EOF = 0x1, 0x4, 0x8 | 0x10 | 0x2000
 _EOF_ONCE = 0x2000 | 1 << 30  # EPOLLRDHUP, EPOLLONESHOT
@@ -32,6 +34,12 @@ def original(module: ModuleType, name: str) -> Any:
 def start_thread(function: Callable[[], None]) -> None:
     """Run a function on a real thread that does not keep the process alive."""
     original(_thread, "start_new_thread")(function, ())
+
+
+def fine_timers() -> None:
+    """Let this thread's sleeps end on time: Linux groups wake-ups within 50 us by default."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 
 def plain_socket() -> Any:
