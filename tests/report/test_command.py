@@ -38,3 +38,35 @@ def test_a_gate_that_does_not_hold_exits_1(good_run: Path) -> None:
     done = run_report(good_run, "--gate", "read.p99 < 1us")
     assert done.returncode == 1
     assert "read.p99 < 1us" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "the following arguments are required: run"),
+        (["nowhere"], "nowhere is not a folder"),
+        (["tests"], "tests is not a run folder"),
+        (["tests", "--gate", "read.p99 <"], "a number, a metric such as read.p99"),
+        (["tests", "--gates", "nowhere.txt"], "gates file nowhere.txt"),
+        (["tests", "--loud"], "unrecognized arguments: --loud"),
+        (["compare"], "the following arguments are required: RUN"),
+        (["compare", "tests"], "compare takes 2 to 5 runs, got 1"),
+        (["compare", "tests", "tests"], "tests is not a run folder"),
+    ],
+)
+def test_usage_errors_are_one_line_and_exit_64(arguments: list[str], said: str) -> None:
+    """Bad usage gets one line that says what was wrong, no traceback, and exit code 64."""
+    done = run_report(*arguments)
+    assert done.returncode == 64
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_gates_files_replace_and_gates_add(good_run: Path, tmp_path: Path) -> None:
+    """The repository's gates are the default; --gates replaces them, --no-gates drops them, --gate adds."""
+    own = tmp_path / "own.txt"
+    own.write_text("read.p99 < 1us\n")
+    assert run_report(good_run, "--gates", own).returncode == 1
+    assert run_report(good_run, "--no-gates", "--gate", "offered > 0").returncode == 0
+    gates = [row["gate"] for row in json.loads((good_run / "report.json").read_text())["gates"]]
+    assert gates == ["audit.missing == 0", "audit.different == 0", "offered > 0"]

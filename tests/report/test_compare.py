@@ -1,0 +1,93 @@
+"""Comparing runs: what was not alike is named, differences have the right sign, and intervals theirs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from report import student
+from report.compare import CompareError, compare
+from tests.report import synthetic
+from tests.report.synthetic import Planted, Synthetic
+from tests.report.test_command import run_report
+from tests.report.test_cycles import cycles_run
+
+QUIET = Synthetic(phases=(("One", 40, 30, 30),), moves=())
+
+
+def test_runs_that_were_alike_are_called_so(tmp_path: Path) -> None:
+    """Two runs of the same settings have nothing to be warned of."""
+    runs = [synthetic.write(tmp_path / name, replace(QUIET, seed=seed)) for name, seed in (("a", 1), ("b", 2))]
+    found = compare(runs, tmp_path / "out.html")
+    assert (found.unlike, found.invalid, found.exit_code) == ([], [], 0)
+    assert found.html.stat().st_size < 6_000_000
+
+
+def test_everything_that_was_not_alike_is_named(tmp_path: Path) -> None:
+    """Profile, scale, machine, engine and each setting are compared by name, with both values."""
+    other = replace(
+        QUIET,
+        phases=(("One", 40, 30, 60),),
+        run={
+            "scale": 1,
+            "machine": {"system": "Linux 6", "cores": 8, "memory_bytes": 25_000_000_000, "cpu": "a CPU"},
+            "engine": {"name": "redis", "version": "7.1"},
+            "settings": {"shardCount": "2", "cacheEngine": "valkey"},
+            "reshard": {"from": 2, "to": 3, "migration": "atomic"},
+        },
+    )
+    runs = [synthetic.write(tmp_path / "a", QUIET), synthetic.write(tmp_path / "b", other)]
+    done = run_report("compare", *runs, "--out", tmp_path / "out.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    for said in (
+        "phases: One 40 s 30 to 30/s | One 40 s 30 to 60/s", "scale: 3 | 1", "machine cores: 2 | 8",
+        "engine name: valkey | redis", "settings shardCount: 1 | 2", "reshard from: 1 | 2",
+        "reshard migration: slots | atomic",
+    ):  # fmt: skip
+        assert said in done.stdout
+    assert "connection" not in done.stdout
+
+
+def test_an_invalid_run_makes_the_comparison_exit_2(tmp_path: Path) -> None:
+    """Nothing may be concluded from a difference to a run that did not deliver its schedule."""
+    runs = [
+        synthetic.write(tmp_path / "a", QUIET),
+        synthetic.write(tmp_path / "b", replace(QUIET, ended="interrupted")),
+    ]
+    done = run_report("compare", *runs, "--out", tmp_path / "out.html")
+    assert done.returncode == 2
+    assert "INVALID: B: b" in done.stdout
+
+
+def test_cycles_are_compared_with_an_interval_of_the_difference(tmp_path: Path) -> None:
+    """Slot by slot against atomic, both planted with 0.15 ms: the interval of their difference holds zero."""
+    runs = [
+        synthetic.write(tmp_path / name, cycles_run(atomic)) for name, atomic in (("slots", False), ("atomic", True))
+    ]
+    found = compare(runs, tmp_path / "out.html")
+    page = found.html.read_text(encoding="utf-8")
+    assert "Effects, with 95 % intervals" in page
+    one, other = student.welch([3.0, 4.0, 5.0], [1.0, 2.0, 3.0]), student.welch([2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
+    assert one is not None
+    assert other is not None
+    between = student.difference(one, other)
+    assert between.estimate == pytest.approx(1.0)
+    assert between.degrees == pytest.approx(8.0)
+    assert between.high - between.estimate == pytest.approx(2.306004 * (4 / 3) ** 0.5, abs=1e-5)
+
+
+def test_the_difference_has_the_sign_of_the_second_less_the_first(tmp_path: Path) -> None:
+    """A run whose reads are slower than the first run's shows a positive difference."""
+    slow = replace(QUIET, moves=(Planted("real", 5, 30, 500),))
+    runs = [synthetic.write(tmp_path / "a", QUIET), synthetic.write(tmp_path / "b", slow)]
+    found = compare(runs, tmp_path / "out.html")
+    page = found.html.read_text(encoding="utf-8")
+    row = page[page.index("<td>read p50</td>") :].split("</tr>")[0]
+    assert "+0.4" in row or "+0.5" in row
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_too_few_or_too_many_runs_are_refused(tmp_path: Path, count: int) -> None:
+    """The error says how many are allowed and how many came."""
+    with pytest.raises(CompareError, match=f"2 to 5 runs, got {count}"):
+        compare([tmp_path] * count, tmp_path / "out.html")
