@@ -120,10 +120,11 @@ class Recorder:
         """The run folder is closed: everything in it goes to the bucket; a reshard under way is watched to its end."""
         run, self._run = self._run, None
         if run is not None:
+            # Noted first: `close` may be called while this waits, and must not miss it.
+            self._earlier_runs.append(run)
             run.ended.set()
             run.wake.set()
             run.shipped.wait(10.0)
-            self._earlier_runs.append(run)
 
     def close(self, within_s: float = CLOSE_S) -> None:
         """The process ends: stop watching, send what is left, say in the bucket how it ended."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -90,6 +91,30 @@ def test_a_process_that_only_closes_still_ships_everything(s3: "S3Client", tmp_p
         stream.write("1,0,7,7,7,0,0,0,0,0,0,\n")
     recorder.close()
     assert joined(s3, folder.name, "seconds.csv") == (folder / "seconds.csv").read_bytes()
+
+
+def test_a_process_that_closes_while_the_run_ends_waits_for_it(
+    s3: "S3Client", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The generator ends the run on one thread and SIGTERM closes the process on another: neither may be lost."""
+    recorder = Recorder(Surroundings("dev", TASK, bucket=BUCKET, s3=s3, every_s=60))
+    folder = tmp_path / "run"
+    begun(recorder, folder)
+    eventually(lambda: joined(s3, folder.name, "seconds.csv") != b"")
+    real = s3.put_object
+
+    def slow(**arguments: Any) -> Any:
+        time.sleep(0.2)
+        return real(**arguments)
+
+    monkeypatch.setattr(s3, "put_object", slow)
+    (folder / "sessions.bin").write_bytes(bytes(16))
+    ending = threading.Thread(target=recorder.end)
+    ending.start()
+    eventually(lambda: recorder._run is None)
+    recorder.close()
+    assert read(s3, f"runs/{folder.name}/evidence.json")["whole"] is True
+    ending.join()
 
 
 def test_a_revision_starts_by_itself_once(s3: "S3Client") -> None:
