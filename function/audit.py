@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from function import environment, session
-from function.client import HOPS, REPLY_S, CacheError, Cluster, Node, redirected
+from function.client import HOPS, REPLY_S, CacheError, Cluster, Command, Node, redirected
 from function.deadline import Context, Deadline
-from function.link import Command
 from function.redispy import (
     AskError,
     ClusterDownError,
@@ -23,6 +22,7 @@ from function.redispy import (
     SilentError,
 )
 from function.reply import log
+from function.resp import pack
 
 MOST = 5000
 BATCH = 500  # commands in flight to one node: some 30 kB out and 80 kB back, within what sockets buffer
@@ -92,23 +92,23 @@ class Audit:
     def check(self, sessions: Sequence[str]) -> None:
         """Compare every session with what it must hold."""
         self._pending = dict.fromkeys(sessions)
-        self._cluster.persist(self._read_all, self._deadline)
+        self._cluster.persist(self._read_all, HOPS, self._deadline)
         doubtful = [*self.missing, *self.different]
         if doubtful:
             self._cluster.forget_layout()
         for one in doubtful:
             key = session.key(one)
-            held = session.held(self._cluster.execute(key, "HGETALL", key, deadline=self._deadline))
+            held = session.held(self._cluster.execute(Command(key, "HGETALL", key), self._deadline))
             if held == session.fields(one):
                 (self.missing if one in self.missing else self.different).remove(one)
 
-    def _read_all(self) -> None:
-        for _ in range(HOPS):
+    def _read_all(self, hops: int, _: Deadline) -> None:
+        for _hop in range(hops):
             if not self._pending:
                 return
             self._read_once()
         if self._pending:
-            raise ClusterDownError(f"{len(self._pending)} sessions were redirected {HOPS} times in a row")
+            raise ClusterDownError(f"{len(self._pending)} sessions were redirected {hops} times in a row")
 
     def _read_once(self) -> None:
         """Send what is pending, in batches to each node; what was answered leaves `_pending`."""
@@ -124,13 +124,13 @@ class Audit:
 
     def _read_batch(self, node: Node, batch: Sequence[str]) -> ResponseError | None:
         """Read a batch from one node; return the last error reply that is not a redirect."""
-        commands: list[Command] = []
+        packed: list[bytes] = []
         for one in batch:
-            commands += [("ASKING",)] if self._pending[one] else []
-            commands.append(("HGETALL", session.key(one)))
+            packed += [pack(["ASKING"])] if self._pending[one] else []
+            packed.append(pack(["HGETALL", session.key(one)]))
         try:
             link = self._cluster.link(node, self._deadline)
-            replies = iter(link.exchange(commands, self._deadline.share(1 / 3, REPLY_S)))
+            replies = iter(link.exchange(b"".join(packed), len(packed), self._deadline.share(1 / 3, REPLY_S)))
         except (LostError, SilentError):
             self._cluster.drop(node)
             self._pending.update(dict.fromkeys(batch))

@@ -20,7 +20,7 @@ from typing import Self, TypeVar
 
 from function.deadline import Deadline
 from function.environment import Cache
-from function.link import Command, Link, Reply
+from function.link import Link
 from function.redispy import (
     AskError,
     AuthenticationError,
@@ -38,7 +38,9 @@ from function.redispy import (
     key_slot,
 )
 from function.resolve import Address, UnresolvedError, resolve
+from function.resp import Reply, pack
 
+A = TypeVar("A")
 T = TypeVar("T")
 Node = tuple[str, int]
 
@@ -50,8 +52,10 @@ REPLY_S = 5.0
 RESOLVE_S = 5.0
 PAUSE_S = 0.5  # the longest; the first is at most 5 ms
 
+_ASKING = pack(["ASKING"])
 _PASSING = (TryAgainError, ClusterDownError, MasterDownError, ReadOnlyError)
 _PASSING_TEXTS = ("NOREPLICAS", "MISCONF")
+_NO_HOST = (None, b"", b"?")
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 
 
@@ -71,20 +75,21 @@ class RefusedError(CacheError):
     """The cache answered with a refusal that trying again does not change."""
 
 
+class Command:
+    """A command on one key, packed ahead so that this is not counted as the cache's time."""
+
+    def __init__(self, key: str, *words: str) -> None:
+        self.slot = key_slot(key.encode())
+        self.packed = pack(words)
+
+
 class Layout:
     """Who owns which slots, as one node told it."""
 
     def __init__(self, rows: list[list[Reply]], told_by: str) -> None:
-        self._owners: dict[int, tuple[int, Node]] = {}
-        self.nodes: dict[Node, None] = {}  # primaries first, in the order told
-        replicas: list[Node] = []
-        for first, last, primary, *others in rows:
-            owner = _node(primary, told_by)
-            self._owners[first] = (last, owner)
-            self.nodes[owner] = None
-            replicas += [_node(other, told_by) for other in others]
-        self.nodes.update(dict.fromkeys(replicas))
-        self._firsts = sorted(self._owners)
+        self._rows = {row[0]: row for row in rows}  # first slot, last slot, primary, replicas
+        self._firsts = sorted(self._rows)
+        self._told_by = told_by
         self._moved: dict[int, Node] = {}
 
     def owner(self, slot: int) -> Node | None:
@@ -94,8 +99,14 @@ class Layout:
         at = bisect.bisect_right(self._firsts, slot) - 1
         if at < 0:
             return None
-        last, owner = self._owners[self._firsts[at]]
-        return owner if slot <= last else None
+        row = self._rows[self._firsts[at]]
+        return _node(row[2], self._told_by) if slot <= row[1] else None
+
+    def nodes(self) -> list[Node]:
+        """Return every node, primaries first."""
+        primaries = [_node(row[2], self._told_by) for row in self._rows.values()]
+        replicas = [_node(node, self._told_by) for row in self._rows.values() for node in row[3:]]
+        return list(dict.fromkeys([*primaries, *replicas]))
 
     def moved(self, slot: int, owner: Node) -> None:
         """Note what a MOVED said."""
@@ -109,14 +120,13 @@ class Layout:
 
 def _node(told: list[Reply], told_by: str) -> Node:
     """Read a node of CLUSTER SLOTS; one without a host is where the answer came from."""
-    host = told[0].decode() if told[0] else ""
-    return (told_by if host in {"", "?"} else host), int(told[1])
+    return (told_by if told[0] in _NO_HOST else told[0].decode()), told[1]
 
 
 def redirected(reply: AskError, link: Link) -> Node:
     """Say where an ASK or MOVED points; without a host, at another port of the host that sent it."""
     host, port = reply.node_addr
-    return (link.place[0] if host in {"", "?"} else host), port
+    return (link.place[0] if host.encode() in _NO_HOST else host), port
 
 
 class Cluster:
@@ -127,7 +137,7 @@ class Cluster:
         self.retries = 0
         self._cache = cache
         self._layout: Layout | None = None
-        self._known: tuple[Node, ...] = ()
+        self._known: Layout | None = None  # the last, for the nodes it names
         self._links: dict[Node, Link] = {}
         self._suspects: set[Node] = set()
 
@@ -141,13 +151,11 @@ class Cluster:
         for node in list(self._links):
             if node in self._links and not self._links[node].idle():
                 self.drop(node)
-        slot = key_slot(key.encode())
-        self.persist(lambda: self.link(self.owner(slot, deadline), deadline), deadline)
+        self.persist(self._connect_owner, key_slot(key.encode()), deadline)
 
-    def execute(self, key: str, *command: str, deadline: Deadline) -> Reply:
+    def execute(self, command: Command, deadline: Deadline) -> Reply:
         """Send a command on one key to the key's owner, wherever it is by now, and return the reply."""
-        slot = key_slot(key.encode())
-        return self.persist(lambda: self._follow(slot, command, deadline), deadline)
+        return self.persist(self._follow, command, deadline)
 
     def close(self) -> None:
         """Close every connection."""
@@ -161,12 +169,12 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def persist(self, step: Callable[[], T], deadline: Deadline) -> T:
+    def persist(self, step: Callable[[A, Deadline], T], subject: A, deadline: Deadline) -> T:
         """Take a step again, each time after a pause and with a new layout, until it succeeds or the time is up."""
         error: Exception | None = None
         for number in range(TRIES):
             try:
-                return step()
+                return step(subject, deadline)
             except _REFUSALS as failure:
                 raise RefusedError(f"{self._cache} refused: {failure}") from failure
             except OutOfMemoryError as failure:
@@ -190,8 +198,7 @@ class Cluster:
     def owner(self, slot: int, deadline: Deadline) -> Node:
         """Return the slot's owner, after asking for the layout if it is not known."""
         if self._layout is None:
-            self._layout = self._learn(deadline)
-            self._known = tuple(self._layout.nodes)
+            self._layout = self._known = self._learn(deadline)
         owner = self._layout.owner(slot)
         if owner is None:
             raise ClusterDownError(f"no node owns slot {slot}")
@@ -220,15 +227,19 @@ class Cluster:
             self._suspects.add(link.place)
             self._links = {name: other for name, other in self._links.items() if other is not link}
 
-    def _follow(self, slot: int, command: Command, deadline: Deadline) -> Reply:
+    def _connect_owner(self, slot: int, deadline: Deadline) -> Link:
+        return self.link(self.owner(slot, deadline), deadline)
+
+    def _follow(self, command: Command, deadline: Deadline) -> Reply:
         """Make one try, going where redirects say."""
+        slot, packed = command.slot, command.packed
         node = self.owner(slot, deadline)
         asking = False
         for _ in range(HOPS):
             link = self.link(node, deadline)
-            commands = [("ASKING",), command] if asking else [command]
             try:
-                reply = link.exchange(commands, deadline.share(1 / 3, REPLY_S))[-1]
+                sent, count = (_ASKING + packed, 2) if asking else (packed, 1)
+                reply = link.exchange(sent, count, deadline.share(1 / 3, REPLY_S))[-1]
             except (LostError, SilentError):
                 self.drop(node)
                 raise
@@ -252,7 +263,7 @@ class Cluster:
                 self.drop(node)
         candidates: list[tuple[str, Address]] = []
         error: Exception | None = None
-        for host, port in ((self._cache.host, self._cache.port), *self._known):
+        for host, port in ((self._cache.host, self._cache.port), *(self._known.nodes() if self._known else ())):
             try:
                 candidates += [(host, address) for address in resolve(host, port, deadline.share(1 / 2, RESOLVE_S))]
             except UnresolvedError as failure:

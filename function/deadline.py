@@ -33,4 +33,7 @@ class Deadline:
     def share(self, part: float, at_most: float) -> float:
         """The moment by which one step must be done, so that there is time for another if it is not."""
         now = time.monotonic()
-        return now + min(at_most, max(0.0, self.at - now) * part)
+        most = (self.at - now) * part
+        if most > at_most:
+            return now + at_most
+        return now + most if most > 0 else now

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from function import environment, session
-from function.client import Cluster, OutOfTimeError, RefusedError, UnavailableError
+from function.client import Cluster, Command, OutOfTimeError, RefusedError, UnavailableError
 from function.deadline import Context, Deadline
 from function.reply import log, respond
 
@@ -56,7 +56,8 @@ def _serve(cluster: Cluster, deadline: Deadline, record: dict[str, Any]) -> dict
     """Take the three timed steps; what is known so far is in `record` whatever happens."""
     drawn = session.new_id()
     key, values = session.key(drawn), session.fields(drawn)
-    words = session.flat(values)
+    write = Command(key, "HSET", key, *session.flat(values))
+    read = Command(key, "HGETALL", key)
     record["session"] = drawn
     redirects, retries = cluster.redirects, cluster.retries
     clock = time.perf_counter
@@ -65,10 +66,10 @@ def _serve(cluster: Cluster, deadline: Deadline, record: dict[str, Any]) -> dict
         cluster.connect(key, deadline)
         connected = clock()
         record["connection"] = connected - started
-        cluster.execute(key, "HSET", key, *words, deadline=deadline)
+        cluster.execute(write, deadline)
         written = clock()
         record["write"] = written - connected
-        found = cluster.execute(key, "HGETALL", key, deadline=deadline)
+        found = cluster.execute(read, deadline)
         record["read"] = clock() - written
     finally:
         record["redirects"] = cluster.redirects - redirects

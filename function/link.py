@@ -1,18 +1,22 @@
 """A connection to one node, on redis-py's own Connection and SSLConnection.
 
-What is changed, and why:
+They connect, verify and close; commands and replies go past them, by this room's own packing and parsing (resp.py).
+What else is changed, and why:
 
 - Protocol 2 and no client information: `HELLO` and two `CLIENT SETINFO` would be three more round trips in the
   figure `connection`.
 - The caller chooses the address, so that a dead one of several costs a part of the time and not all of it.
 - A time limit holds for a whole exchange. A socket's own time-out holds for each `recv`, so a node that sends a byte
   now and then would keep an invocation for ever.
-- The TLS context is made once in a process: loading the system's authorities takes longer than the handshake.
+- Connection objects and the TLS context are made once in a process: making one takes as long as connecting, and loading
+  the system's authorities longer than the handshake.
 - A connection is closed by a reset. All replies have been read by then, and an orderly close would leave each local
   port waiting for a minute (half of that on macOS), which ends at a few hundred new connections a second to one
   address: fewer than the load's peak.
 """
 
+import contextlib
+import errno
 import functools
 import math
 import os
@@ -20,9 +24,10 @@ import select
 import socket
 import ssl
 import struct
+import sys
 import time
-from collections.abc import Sequence
-from typing import Any, cast
+from collections import defaultdict
+from typing import cast
 
 from function.environment import Cache
 from function.redispy import (
@@ -35,73 +40,94 @@ from function.redispy import (
     SilentError,
     SSLConnection,
 )
-from function.resolve import Address
-from function.resp import Packer, Parser
+from function.resolve import Address, SocketAddress
+from function.resp import Replies, Reply, pack
 
-Command = tuple[str, ...]
-Reply = Any  # bytes, an int, None, a list of these, or a ResponseError
-
-_PACKER = Packer()
 _EVENTS = EventDispatcher()  # nobody listens: one for all saves making one for each connection
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class _Limited(socket.socket):
-    """A socket whose sends and receives all end by one moment on the monotonic clock."""
+class _PlainSocket(socket.socket):
+    """A blocking socket whose waits the kernel ends: Python's own time-outs put a poll before each send and receive."""
 
-    until = math.inf
+    armed = math.inf
 
-    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
-        """Receive within the limit."""
-        _arm(self, self.until)
-        return super().recv(bufsize, flags)
+    def arm(self, seconds: float) -> None:
+        """Have the kernel end each wait after so many seconds."""
+        self.armed = seconds
+        whole = int(seconds)
+        interval = struct.pack("ll", whole, max(1000, int((seconds - whole) * 1e6)))
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
 
-    def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """Send within the limit."""
-        _arm(self, self.until)
-        super().sendall(data, flags)
+    def receive(self, size: int, until: float, /) -> bytes:
+        """Receive until a moment on the monotonic clock."""
+        while True:
+            self._rearm(until)
+            try:
+                return self.recv(size)
+            except BlockingIOError:  # the kernel's time-out: armed for less, perhaps
+                continue
+
+    def send_all(self, data: bytes, until: float) -> None:
+        """Send until a moment on the monotonic clock; no progress for as long as is armed ends it too."""
+        self._rearm(until)
+        try:
+            self.sendall(data)
+        except BlockingIOError as error:
+            raise TimeoutError from error
+
+    def open(self, sockaddr: SocketAddress, until: float) -> None:
+        """Connect until a moment on the monotonic clock."""
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        if sys.platform == "linux":  # where the limit on sending is one on connecting too
+            self.arm(left)
+            try:
+                self.connect(sockaddr)
+            except BlockingIOError as error:
+                raise TimeoutError(errno.ETIMEDOUT, "no answer to the connection") from error
+        else:
+            self.settimeout(left)
+            self.connect(sockaddr)
+            self.settimeout(None)
+            self.arm(left)
+
+    def _rearm(self, until: float) -> None:
+        left = until - time.monotonic()
+        if left < self.armed:
+            if left <= 0:
+                raise TimeoutError
+            self.arm(left)
 
 
-class _LimitedTls(ssl.SSLSocket):
-    """The same over TLS."""
+class _TlsSocket(ssl.SSLSocket):
+    """Over TLS the kernel's time-outs would be taken for a wish to wait on, so Python's own serve."""
 
-    until = math.inf
+    def receive(self, size: int, until: float, /) -> bytes:
+        """Receive until a moment on the monotonic clock."""
+        _limit(self, until)
+        return self.recv(size)
 
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Receive within the limit."""
-        _arm(self, self.until)
-        return super().recv(buflen, flags)
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send within the limit."""
-        _arm(self, self.until)
-        super().sendall(data, flags)
+    def send_all(self, data: bytes, until: float) -> None:
+        """Send until a moment on the monotonic clock."""
+        _limit(self, until)
+        self.sendall(data)
 
 
-def _arm(sock: socket.socket, until: float) -> None:
-    """Give the socket's next operation the time that is left."""
+def _limit(sock: socket.socket, until: float) -> None:
     left = until - time.monotonic()
     if left <= 0:
-        raise TimeoutError("the time limit of the exchange has passed")
-    sock.settimeout(min(left, 3600.0))
+        raise TimeoutError
+    sock.settimeout(left)
 
 
-@functools.cache
-def _tls_context(_cert_file: str | None, _cert_dir: str | None) -> ssl.SSLContext:
-    """Trust the system's authorities and verify names; made again only if OpenSSL's own variables change."""
-    context = ssl.create_default_context()
-    context.sslsocket_class = _LimitedTls
-    return context
-
-
-def _open(address: Address, until: float) -> _Limited:
-    made = _Limited(address.family, socket.SOCK_STREAM)
+def _open(address: Address, until: float) -> _PlainSocket:
+    made = _PlainSocket(address.family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        made.until = until
-        _arm(made, until)
-        made.connect(address.sockaddr)
+        made.open(address.sockaddr, until)
     except BaseException:
         made.close()
         raise
@@ -109,34 +135,45 @@ def _open(address: Address, until: float) -> _Limited:
 
 
 class _Plain(Connection):
-    def __init__(self, address: Address, until: float, **options: Any) -> None:
-        self.address = address
-        self.until = until
-        super().__init__(**options)
+    """Connection to an address that the caller has chosen."""
+
+    address: Address
+    until: float
 
     def _connect(self) -> socket.socket:
         return _open(self.address, self.until)
 
 
 class _Tls(SSLConnection):
-    def __init__(self, address: Address, until: float, **options: Any) -> None:
-        self.address = address
-        self.until = until
-        super().__init__(**options)
+    """The same over TLS."""
+
+    address: Address
+    until: float
 
     def _connect(self) -> ssl.SSLSocket:
         made = _open(self.address, self.until)
         try:
+            _limit(made, self.until)
             context = _tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-            wrapped = cast("_LimitedTls", context.wrap_socket(made, server_hostname=self.host))
+            return context.wrap_socket(made, server_hostname=self.host)
         except ssl.SSLCertVerificationError as error:
             made.close()
             raise AuthenticationError(f"the certificate of {self.host} is not good: {error}") from error
         except BaseException:
             made.close()
             raise
-        wrapped.until = self.until
-        return wrapped
+
+
+@functools.cache
+def _tls_context(_cert_file: str | None, _cert_dir: str | None) -> ssl.SSLContext:
+    """Trust the system's authorities and verify names; made again only if OpenSSL's own variables change."""
+    context = ssl.create_default_context()
+    context.sslsocket_class = _TlsSocket
+    return context
+
+
+# Connection objects that are not connected now, for the next connection to the same node.
+_shells: defaultdict[tuple[str, int, bool], list[_Plain | _Tls]] = defaultdict(list)
 
 
 class Link:
@@ -145,67 +182,66 @@ class Link:
     def __init__(self, name: str, address: Address, cache: Cache, until: float) -> None:
         self.name = name
         self.place = address.place
-        made = (_Tls if cache.tls else _Plain)(
-            address,
-            until,
-            host=name,
-            port=self.place[1],
-            username=cache.username or None,
-            password=cache.password or None,
-            protocol=2,
-            driver_info=None,
-            parser_class=Parser,
-            command_packer=_PACKER,
-            event_dispatcher=_EVENTS,
-        )
-        try:
-            made.connect()
-        except (LostError, SilentError, ResponseError):
-            raise
-        except (InvalidResponse, ValueError, OSError) as error:
-            raise LostError(f"{name} ({self.place[0]}:{self.place[1]}): {error}") from error
+        shells = _shells[name, self.place[1], cache.tls]
+        made = shells.pop() if shells else _make(name, self.place[1], tls=cache.tls)
+        made.address, made.until = address, until
+        made.connect()
+        self._shells = shells
         self._connection = made
+        sock = cast("_PlainSocket | _TlsSocket", made._sock)  # noqa: SLF001 - redis-py has no public way to its socket
+        self._sock: _PlainSocket | _TlsSocket | None = sock
+        self._replies = Replies(sock)
+        if cache.password:
+            self.call("AUTH", *([cache.username] if cache.username else []), cache.password, until=until)
 
     def call(self, *command: str, until: float) -> Reply:
         """Send a command and return its reply; an error reply is raised."""
-        (reply,) = self.exchange([command], until)
+        reply = self.exchange(pack(command), 1, until)[0]
         if isinstance(reply, ResponseError):
             raise reply
         return reply
 
-    def exchange(self, commands: Sequence[Command], until: float) -> list[Reply]:
-        """Send commands at once and return their replies, an error reply in its place."""
-        made = self._connection
-        sock = made._sock  # noqa: SLF001 - redis-py has no public way to its socket
+    def exchange(self, packed: bytes, count: int, until: float) -> list[Reply]:
+        """Send packed commands at once and return their `count` replies, an error reply in its place."""
+        sock = self._sock
         if sock is None:
             raise LostError(f"the connection to {self.name} was closed before")
-        sock.until = until
-        replies: list[Reply] = []
         try:
-            packed = b"".join(_PACKER.pack(*command)[0] for command in commands)
-            made.send_packed_command([packed], check_health=False)
-            for _ in commands:
-                try:
-                    replies.append(made.read_response())
-                except ResponseError as error:
-                    replies.append(error)
-        except (LostError, SilentError):
+            sock.send_all(packed, until)
+            return [self._replies.next(until) for _ in range(count)]
+        except TimeoutError as error:
             self.close()
-            raise
+            raise SilentError(f"no reply from {self.name} ({self.place[0]}:{self.place[1]}) in time") from error
         except (InvalidResponse, ValueError, OSError) as error:
             self.close()
-            raise LostError(f"{self.name} sent something that is not a reply: {error}") from error
-        return replies
+            raise LostError(f"{self.name} ({self.place[0]}:{self.place[1]}): {error}") from error
+        except LostError:
+            self.close()
+            raise
 
     def idle(self) -> bool:
         """Say whether the connection is open and nothing has come in on it since the last reply."""
-        sock = self._connection._sock  # noqa: SLF001 - as above
-        if sock is None:
+        if self._sock is None:
             return False
         poll = select.poll()
-        poll.register(sock, select.POLLIN)
+        poll.register(self._sock, select.POLLIN)
         return not poll.poll(0)
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.disconnect()
+        if self._sock is not None:
+            with contextlib.suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._sock = None
+            self._connection.disconnect()
+            self._shells.append(self._connection)
+
+
+def _make(name: str, port: int, *, tls: bool) -> _Plain | _Tls:
+    return (_Tls if tls else _Plain)(
+        host=name, port=port, protocol=2, driver_info=None, event_dispatcher=_EVENTS, redis_connect_func=_no_handshake
+    )
+
+
+def _no_handshake(_: Connection) -> None:
+    """Send nothing of redis-py's on a new connection."""

@@ -1,102 +1,109 @@
-"""Packing and parsing for redis-py's Connection, several times cheaper than its own pure-Python ones.
+"""Commands to bytes and bytes to replies, protocol 2.
 
-A reply is parsed where it lies in the buffer instead of line by line through a BytesIO. What that saves would be
-counted as the cache's: in `read` for HGETALL's array, in `connection` for CLUSTER SLOTS's, which grows with the nodes.
+redis-py's own parser takes a reply line by line through a BytesIO. What that costs would be counted as the cache's: in
+`read` for HGETALL's array (as much as the round trip on loopback), in `connection` for CLUSTER SLOTS's, which grows
+with the nodes.
 """
 
-import socket
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from function.redispy import BaseParser, Connection, InvalidResponse, LostError
+from function.redispy import BaseParser, InvalidResponse, LostError
+
+Reply = (
+    Any  # bytes, an int, None, a list of these, or (never raised, but for what redis-py counts as lost) a ResponseError
+)
 
 _READ_SIZE = 65536
+_SMALL = 4096
+_LENGTHS = [b"$%d" % length for length in range(_SMALL)]
 _ERROR, _STATUS, _INTEGER, _BULK, _ARRAY = b"-+:$*"
 
 
-class Packer:
-    """Commands to bytes."""
+def pack(words: Sequence[str | bytes]) -> bytes:
+    """Pack one command."""
+    coded = [word.encode() if isinstance(word, str) else word for word in words]
+    return b"*%d\r\n%b" % (len(coded), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in coded]))
 
-    @staticmethod
-    def pack(*words: str | bytes) -> list[bytes]:
-        """Pack one command."""
-        coded = [word.encode() if isinstance(word, str) else word for word in words]
-        parts = [b"$%d\r\n%b\r\n" % (len(word), word) for word in coded]
-        return [b"*%d\r\n%b" % (len(parts), b"".join(parts))]
+
+class LimitedSocket(Protocol):
+    """A socket that can receive until a moment on the monotonic clock."""
+
+    def receive(self, size: int, until: float, /) -> bytes:
+        """Return what has come, b"" at the end; raise TimeoutError past the limit."""
+        ...
 
 
 class _IncompleteError(Exception):
     """The reply goes on in what has not been received yet."""
 
 
-class Parser(BaseParser):
-    """Bytes to replies: bytes, int, None, lists of these; an error reply is an exception of redis-py's, returned."""
+class Replies:
+    """The replies that come in on a socket, in order."""
 
-    def __init__(self, socket_read_size: int = _READ_SIZE) -> None:
-        self._size = max(socket_read_size, _READ_SIZE)
-        self._sock: socket.socket | None = None
+    def __init__(self, sock: LimitedSocket) -> None:
+        self._sock = sock
         self._buffer = b""
         self._at = 0
 
-    def on_connect(self, connection: Connection) -> None:
-        """Read from this connection's socket."""
-        self._sock = connection._sock  # noqa: SLF001 - as redis-py's own parsers do
-        self._buffer, self._at = b"", 0
-
-    def on_disconnect(self) -> None:
-        """Forget the socket and what came from it."""
-        self._sock = None
-        self._buffer, self._at = b"", 0
-
-    def can_read(self, timeout: float = 0) -> bool:  # noqa: ARG002 - the signature is redis-py's
-        """Say whether something is left in the buffer."""
-        return self._at < len(self._buffer)
-
-    def read_response(self, disable_decoding: bool = False, timeout: object = None) -> Any:  # noqa: ARG002 - as above
-        """Return the next reply, receiving as much as it takes."""
+    def next(self, until: float) -> Reply:
+        """Return the next reply, receiving as much as it takes; the limit holds for all of it, however it comes."""
         while True:
             if self._at < len(self._buffer):
                 try:
-                    reply, self._at = self._parse(self._buffer, self._at)
+                    reply, self._at = _parse(self._buffer, self._at)
                 except _IncompleteError:
                     pass
                 else:
-                    if isinstance(reply, LostError):  # LOADING, too many clients: redis-py counts these as lost
+                    if isinstance(reply, LostError):  # LOADING, WRONGPASS, too many clients: lost, says redis-py
                         raise reply
                     return reply
-            if self._sock is None:
-                raise LostError("the connection was closed before")
-            data = self._sock.recv(self._size)
+            data = self._sock.receive(_READ_SIZE, until)
             if not data:
                 cut = "in the middle of a reply" if self._at < len(self._buffer) else "without a reply"
                 raise LostError(f"the server closed the connection {cut}")
-            self._buffer, self._at = self._buffer[self._at :] + data, 0
+            self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
+            self._at = 0
 
-    def _parse(self, buffer: bytes, at: int) -> tuple[Any, int]:
-        """Return the reply that starts at `at` and where it ends."""
-        end = buffer.find(b"\r\n", at)
-        if end < 0:
+
+def _parse(buffer: bytes, at: int) -> tuple[Reply, int]:
+    """Return the reply that starts at `at` and where it ends."""
+    end = buffer.find(b"\r\n", at)
+    if end < 0:
+        raise _IncompleteError
+    kind = buffer[at]
+    if kind == _STATUS:
+        return buffer[at + 1 : end], end + 2
+    if kind == _BULK:
+        start = end + 2
+        stop = start + int(buffer[at + 1 : end])
+        if stop < start:
+            return None, start
+        if stop + 2 > len(buffer):
             raise _IncompleteError
-        kind, text, at = buffer[at], buffer[at + 1 : end], end + 2
-        if kind == _BULK:
-            stop = at + int(text)
-            if stop < at:
-                return None, at
-            if stop + 2 > len(buffer):
-                raise _IncompleteError
-            return buffer[at:stop], stop + 2
-        if kind == _ARRAY:
-            items: list[Any] = []
-            for _ in range(int(text)):
-                item, at = self._parse(buffer, at)
-                items.append(item)
-            return items, at
-        return self._parse_line(kind, text), at
+        return buffer[start:stop], stop + 2
+    if kind == _ARRAY:
+        return _parse_array(buffer, at, end)
+    if kind == _INTEGER:
+        return int(buffer[at + 1 : end]), end + 2
+    if kind == _ERROR:
+        return BaseParser.parse_error(buffer[at + 1 : end].decode(errors="replace")), end + 2
+    raise InvalidResponse(f"a reply cannot start with {buffer[at : at + 20]!r}")
 
-    def _parse_line(self, kind: int, text: bytes) -> Any:
-        if kind == _INTEGER:
-            return int(text)
-        if kind == _STATUS:
-            return text
-        if kind == _ERROR:
-            return self.parse_error(text.decode(errors="replace"))
-        raise InvalidResponse(f"a reply cannot start with {bytes([kind]) + text[:20]!r}")
+
+def _parse_array(buffer: bytes, at: int, end: int) -> tuple[Reply, int]:
+    count = int(buffer[at + 1 : end])
+    if at == 0 and count and len(buffer) < _SMALL:
+        # HGETALL's reply, alone in the buffer: split at once and, if every length agrees, believed. A value that holds
+        # a line end, an element of another kind or a missing end changes the lengths or their number.
+        lines = buffer.split(b"\r\n")
+        if len(lines) == 2 * count + 2:
+            values = lines[2::2]
+            if lines[1:-1:2] == [_LENGTHS[len(value)] for value in values]:
+                return values, len(buffer)
+    items: list[Reply] = []
+    at = end + 2
+    for _ in range(count):
+        item, at = _parse(buffer, at)
+        items.append(item)
+    return items, at

@@ -48,7 +48,7 @@ def test_a_moved_changes_one_slot_and_marks_the_rest() -> None:
 
 def test_primaries_are_known_before_replicas() -> None:
     """When the layout must be asked for again, a primary's answer is the newest."""
-    known = list(Layout(_ROWS, "10.0.0.9").nodes)
+    known = Layout(_ROWS, "10.0.0.9").nodes()
     assert [port for _, port in known] == [6379, 6379, 7003, 7004, 7005, 6380]
 
 

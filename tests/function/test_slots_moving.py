@@ -16,7 +16,7 @@ import redis
 from redis.crc import key_slot
 
 from function import audit, session
-from function.client import Cluster, UnavailableError
+from function.client import Cluster, Command, UnavailableError
 from function.deadline import Deadline
 from function.environment import Cache
 from rehearsal.cluster import Cluster as RealCluster
@@ -112,22 +112,22 @@ def test_keys_on_both_sides_are_tried_again_until_the_slot_is_whole(cluster: Rea
     tag = next(tag for tag in map(str, range(1000)) if key_slot(tag.encode()) < 8192)
     stays, goes = f"{{{tag}}}stays", f"{{{tag}}}new"
     client = Cluster(Cache("127.0.0.1", cluster.primaries[0].port))
-    client.execute(stays, "SET", stays, "1", deadline=Deadline(5.0))
+    client.execute(Command(stays, "SET", stays, "1"), Deadline(5.0))
     with client, _open(cluster, key_slot(tag.encode())) as (source, target):
-        client.execute(goes, "SET", goes, "2", deadline=Deadline(5.0))
+        client.execute(Command(goes, "SET", goes, "2"), Deadline(5.0))
         assert client.redirects == 1  # asked for at the target: the two keys are on two sides now
 
         with pytest.raises(UnavailableError, match="Multiple keys request during rehashing"):
-            client.execute(stays, "MGET", stays, goes, deadline=Deadline(0.5))
+            client.execute(Command(stays, "MGET", stays, goes), Deadline(0.5))
         assert client.retries >= 3
 
         before = client.retries
         later = threading.Timer(0.3, move_keys, (source, target, key_slot(tag.encode()), 100))
         later.start()
-        assert client.execute(stays, "MGET", stays, goes, deadline=Deadline(5.0)) == [b"1", b"2"]
+        assert client.execute(Command(stays, "MGET", stays, goes), Deadline(5.0)) == [b"1", b"2"]
         later.join()
         assert client.retries > before
-        client.execute(stays, "DEL", stays, goes, deadline=Deadline(5.0))
+        client.execute(Command(stays, "DEL", stays, goes), Deadline(5.0))
 
 
 def test_the_audit_reads_open_slots_on_both_sides(function: Function, cluster: RealCluster) -> None:
@@ -139,7 +139,7 @@ def test_the_audit_reads_open_slots_on_both_sides(function: Function, cluster: R
 
     def write(client: Cluster, one: str) -> None:
         key = session.key(one)
-        client.execute(key, "HSET", key, *session.flat(session.fields(one)), deadline=Deadline(5.0))
+        client.execute(Command(key, "HSET", key, *session.flat(session.fields(one))), Deadline(5.0))
 
     with Cluster(cache) as client:
         write(client, moved)
