@@ -9,7 +9,7 @@ from infra.function import Functions
 from infra.image import LoadImage
 from infra.load import UI_PORT, Load
 from infra.network import Network
-from infra.results import PREFIX, Results
+from infra.results import Results
 
 
 def open_ui(cluster: str, service: str, region: str) -> str:
@@ -24,6 +24,11 @@ def open_ui(cluster: str, service: str, region: str) -> str:
         f"--document-name AWS-StartPortForwardingSession "
         f"--parameters portNumber={UI_PORT},localPortNumber={UI_PORT}"
     )
+
+
+def fetch_results(stack: str, bucket: str, region: str) -> str:
+    """A command that joins the newest run's segments into a run folder here; it works after a destroy as well."""
+    return f".venv/bin/python -m experiment collect --stack {stack} --bucket {bucket} --region {region}"
 
 
 def export_all(
@@ -62,7 +67,5 @@ def export_all(
     )
     pulumi.export(
         "fetchResults",
-        pulumi.Output.all(bucket, region).apply(
-            lambda known: f"aws s3 sync --region {known[1]} s3://{known[0]}/{PREFIX} {PREFIX}"
-        ),
+        pulumi.Output.all(bucket, region).apply(lambda known: fetch_results(pulumi.get_stack(), *known)),
     )

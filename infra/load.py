@@ -240,6 +240,8 @@ class Load(pulumi.ComponentResource):
                 "assign_public_ip": False,
             },
             service_registries={"registry_arn": registry} if registry else None,
+            # A task that cannot start is this command's failure, not a silence in the UI.
+            wait_for_steady_state=True,
             propagate_tags="SERVICE",
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(depends_on)),
         )

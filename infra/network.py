@@ -43,8 +43,9 @@ class Network(pulumi.ComponentResource):
 
         zones: list[pulumi.Input[str]] = list(args.zones) or _first_two_zones(self)
         public = self._subnet("public", vpc, "10.0.0.0/24", zones[0])
-        private = [self._subnet(f"private-{i}", vpc, f"10.0.{10 + i}.0/24", zones[i]) for i in range(2)]
-        inner = [self._subnet(f"inner-{i}", vpc, f"10.0.{20 + i}.0/24", zones[i]) for i in range(2)]
+        # A cluster may have 500 nodes, and two /24 hold 502 addresses, load tasks included.
+        private = [self._subnet(f"private-{i}", vpc, f"10.0.{16 + 4 * i}.0/22", zones[i]) for i in range(2)]
+        inner = [self._subnet(f"inner-{i}", vpc, f"10.0.{1 + i}.0/24", zones[i]) for i in range(2)]
         self.private_subnet_ids = [subnet.id for subnet in private]
         self.inner_subnet_ids = [subnet.id for subnet in inner]
 

@@ -1,7 +1,10 @@
 """Rules that every resource keeps, and the order in which they come and go; a failure names the URN."""
 
+import ipaddress
 import json
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -228,3 +231,38 @@ def test_exports() -> None:
     exports = declare().exports
     assert set(exports) == set(re.findall(r"`(\w+)`", listed))
     assert all(exports.values()), exports
+
+
+def test_subnets_have_room() -> None:
+    """500 nodes, the largest cluster there is, and 101 tasks fit the private subnets; ranges do not overlap."""
+    subnets = {s.name: ipaddress.ip_network(s.inputs["cidrBlock"]) for s in declare().of("ec2.Subnet")}
+    vpc = ipaddress.ip_network(declare().one("ec2.Vpc").inputs["cidrBlock"])
+    assert all(network.subnet_of(vpc) for network in subnets.values())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - both are IPv4
+    assert not [(a, b) for a in subnets for b in subnets if a < b and subnets[a].overlaps(subnets[b])]
+    kept_by_aws = 5
+    private = [network for name, network in subnets.items() if "private" in name]
+    assert all(network.num_addresses - kept_by_aws >= 250 + 51 for network in private)
+
+
+def test_results_are_fetched_by_a_command_that_exists() -> None:
+    """The exported command is one that experiment/ understands."""
+    words = declare().exports["fetchResults"].split()
+    assert words[:3] == [".venv/bin/python", "-m", "experiment"]
+    help_text = subprocess.run(
+        [sys.executable, "-m", "experiment", words[3], "--help"],
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert all(word in help_text for word in words if word.startswith("--"))
+
+
+def test_the_ui_command_is_shell() -> None:
+    """The exported command parses, and stops at the step that fails."""
+    command = declare().exports["openUi"]
+    assert subprocess.run(["sh", "-n", "-c", command], check=False).returncode == 0
+    nothing = {"PATH": "/nonexistent"}
+    done = subprocess.run(["/bin/sh", "-c", command], env=nothing, capture_output=True, text=True, check=False)
+    assert done.returncode == 127
+    assert done.stderr.count("not found") == 1
