@@ -186,7 +186,9 @@ def _subject(report: Mapping[str, Any]) -> str:
         return "moving slots again and again, against shams"
     if report["reshard"] is None:
         return "a run without a reshard"
-    return "what adding a shard did"
+    before, after = report["reshard"]["from"], report["reshard"]["to"]
+    adding = isinstance(before, int) and isinstance(after, int) and after == before + 1
+    return "what adding a shard did" if adding else "what the reshard did"
 
 
 def facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:

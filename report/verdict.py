@@ -100,10 +100,14 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
     stall = reshard["stall"]
     if stall and stall["stall_ms"]:
         said.append(
-            f"The longest stall was {milliseconds(stall['stall_ms'])}; "
+            f"The longest stall was {milliseconds(stall['stall_ms'])}{_in_the_sham(reshard['control_stall'])}; "
             f"{stall['slow']:,} of {stall['arrivals']:,} arrivals waited over {stall['slow_ms']:g} ms."
         )
     return said
+
+
+def _in_the_sham(stall: Mapping[str, Any] | None) -> str:
+    return f" ({milliseconds(stall['stall_ms'])} in the sham)" if stall else ""
 
 
 def _cycles(effects: Sequence[Mapping[str, Any]]) -> list[str]:

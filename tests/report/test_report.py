@@ -92,6 +92,12 @@ def without_lines(pattern: str) -> Callable[[str], str]:
     return lambda text: "".join(line for line in text.splitlines(keepends=True) if not re.search(pattern, line))
 
 
+def no_reshard(run: Path) -> None:
+    """A run of the generator alone."""
+    less("events.jsonl", "reshard|slots|sham")(run)
+    synthetic.change(run, {"reshard": None})
+
+
 def only_seconds(run: Path, last: int) -> None:
     """As if the run had been killed at a second."""
     rewrite(run / "seconds.csv", lambda text: "".join(text.splitlines(keepends=True)[: last + 1]))
@@ -153,7 +159,8 @@ WRONG_TYPES: dict[str, object] = {
 }  # fmt: skip
 
 CASES: list[tuple[str, Callable[[Path], object], int, str]] = [
-    ("no reshard", less("events.jsonl", "reshard|slots|sham"), 0, "No slots moved"),
+    ("no reshard", no_reshard, 0, "No slots moved"),
+    ("a reshard that was declared only", less("events.jsonl", "reshard|slots|sham"), 2, "no event tells of one"),
     ("ended during it", lambda run: only_seconds(run, 106), 2, "it has no after"),
     ("interrupted before it", lambda run: only_seconds(run, 80), 2, "No slots moved"),
     ("empty", lambda run: only_seconds(run, 0), 2, "0 of 0 arrivals"),
