@@ -125,7 +125,8 @@ class _Master:
 
     def test_stopping(self, **_: object) -> None:
         """Stop was pressed, or the last worker went missing; at the end of the schedule nothing is left to stop."""
-        self.coordinator.stop("stopped" if self.coordinator.workers else "interrupted")
+        alone = isinstance(self.runner, MasterRunner) and not self.runner.worker_count
+        self.coordinator.stop("interrupted" if alone else "stopped")
 
     def quitting(self, **_: object) -> None:
         """The process ends: finish the run folder first."""

@@ -64,9 +64,21 @@ def attach(web_ui: WebUI, coordinator: Coordinator, check: Callable[[], object],
     def extend_statistics(response: Response) -> Response:  # pyright: ignore[reportUnusedFunction] - Flask calls it
         if request.path == f"{base}/stats/requests" and response.is_json:
             content: Any = response.get_json()
+            _precise(web_ui, content["stats"])
             content["extended_stats"] = [{"key": "arrivals", "data": rows(coordinator.live())}]
             response.set_data(app.json.dumps(content))
         return response
+
+
+def _precise(web_ui: WebUI, shown: list[dict[str, Any]]) -> None:
+    """Least and greatest times as they are: Locust rounds them to whole milliseconds."""
+    tables = web_ui.environment.stats
+    for line in shown:
+        key = line["name"], line["method"]
+        entry = tables.entries.get(key, tables.total)
+        if entry.min_response_time is not None:
+            line["min_response_time"] = round(entry.min_response_time, 3)
+            line["max_response_time"] = round(entry.max_response_time, 3)
 
 
 def _event(coordinator: Coordinator) -> tuple[Response, int]:

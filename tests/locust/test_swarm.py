@@ -103,7 +103,7 @@ def test_exit_codes_say_what_a_pipeline_needs(tmp_path: Path) -> None:
 
 
 def test_start_stop_and_start_again(tmp_path: Path, profile: str) -> None:
-    """Over the web interface: refused options, a run that is stopped, a second one in a folder of its own to its end."""
+    """Over the web interface: refused options, a run that is stopped, a second one in its own folder to its end."""
     with counting_server() as url, swarm(tmp_path, url, "--load-profile", profile, workers=2) as it:
         assert it.live() == {"state": "ready", "workers": 2}
         status, refused = it.post("/swarm", b"load_scale=many")
@@ -209,6 +209,22 @@ def test_a_paused_worker_comes_back_as_a_new_one(tmp_path: Path, profile: str) -
     assert written.total("sent") <= received <= written.total("sent") + written.total("unknown")
     assert written.names().count("worker.lost") == 1
     assert written.names().count("worker.joined") == 3
+
+
+def test_the_last_worker_killed_ends_the_run(tmp_path: Path, profile: str) -> None:
+    """With nobody left to send, Locust stops the test: interrupted, and what the worker had been granted is unknown."""
+    with counting_server() as url, swarm(tmp_path, url, "--load-profile", profile, workers=1) as it:
+        assert it.post("/swarm", b"load_scale=1")[1]["success"]
+        it.wait_second(2.2)
+        it.workers[0].kill()
+        it.wait_state("interrupted")
+        received = counted(url)
+        written = Written(it.run_dir)
+    written.check_books()
+    assert written.run["ended"] == "interrupted"
+    assert written.total("sent") <= received <= written.total("sent") + written.total("unknown")
+    assert 0 < written.total("unknown") < 300
+    assert written.total("offered") < OFFERED
 
 
 def test_a_killed_master_leaves_a_valid_run_and_its_workers_stop(tmp_path: Path, profile: str) -> None:

@@ -1,0 +1,213 @@
+"""`python -m benchmarks`: this generator and its peers, one after the other, against one local server, in one run.
+
+CPU per arrival is marginal: each tool runs for a short and for a long time, and the difference of CPU is divided by the
+difference of replies, so that what a tool needs to start is told apart. A noisy machine raises all figures: read
+ratios.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import ROOT, TOOLS, Phase, Told, Tool, Wanted
+from loadgen.runfolder import iso_utc, machine
+
+RATE = 900
+SHORT_S, LONG_S = 3.0, 12.0
+TITLES = (
+    "generator", "connection", "offered", "good", "CPU ms an arrival", "CPU s to start", "p50 ms", "p99 ms",
+    "send lag p50 / p99 ms",
+)  # fmt: skip
+RESULTS = ROOT / "benchmarks" / "results"
+BODY = (
+    '{"session":"5f0c7b0e-7b1c-4d3f-9c7d-2f1f5f0c7b0e","connection":0.000312,"write":0.000104,'
+    '"read":0.000098,"redirects":0,"retries":0}'
+)
+NGINX = """
+worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 16384; }}
+http {{
+  access_log off; keepalive_requests 100000000; client_body_temp_path {folder}; proxy_temp_path {folder};
+  fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  server {{ listen 127.0.0.1:{port} backlog=16384; location / {{ default_type application/json; return 200 '{body}'; }}
+  }}
+}}
+"""
+
+
+@contextmanager
+def server() -> Generator[str]:
+    """One nginx worker on a free port of loopback."""
+    if not shutil.which("nginx"):
+        sys.exit(
+            "benchmarks need nginx as the server that all tools share; install it (Debian: apt-get install nginx-light)"
+        )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "nginx.conf"
+        config.write_text(NGINX.format(folder=folder, port=port, body=BODY))
+        process = subprocess.Popen(["nginx", "-c", str(config), "-p", folder], stderr=subprocess.DEVNULL)
+        try:
+            for _ in range(100):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def run_once(tool: Tool, url: str, phases: tuple[Phase, ...], *, keep_alive: bool) -> dict[str, Any]:
+    """One run of one tool: CPU and wall seconds, and its own account."""
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Wanted(url, phases, keep_alive, Path(folder))
+        job = tool.job(wanted)
+        output = Path(folder) / "output"
+        began = time.monotonic()
+        with output.open("wb") as stream:
+            process = subprocess.Popen(job.command, stdout=stream, stderr=subprocess.PIPE, cwd=ROOT)
+            error = process.stderr.read() if process.stderr else b""
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall_s = time.monotonic() - began
+        try:
+            told: Told = job.read(output.read_text())
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            tail = error.decode(errors="replace")[-500:]
+            return {"tool": tool.name, "error": f"exit {process.returncode}: {problem!r}: {tail}"}
+        return {
+            "tool": tool.name,
+            "offered": wanted.arrivals,
+            "cpu_s": usage.ru_utime + usage.ru_stime,
+            "wall_s": wall_s,
+            "max_rss_mb": usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024),
+            **vars(told),
+        }
+
+
+def cost(tool: Tool, url: str, *, keep_alive: bool) -> dict[str, Any]:
+    """Marginal CPU per arrival at a constant rate."""
+    short = run_once(tool, url, ((SHORT_S, RATE, RATE),), keep_alive=keep_alive)
+    long = run_once(tool, url, ((LONG_S, RATE, RATE),), keep_alive=keep_alive)
+    if "error" in short or "error" in long or long["done"] <= short["done"]:
+        return {**long, "error": long.get("error") or short.get("error") or "no more replies in the longer run"}
+    marginal_s = (long["cpu_s"] - short["cpu_s"]) / (long["done"] - short["done"])
+    return {
+        **long,
+        "cpu_ms_per_arrival": marginal_s * 1000,
+        "start_cpu_s": max(0.0, short["cpu_s"] - marginal_s * short["done"]),
+    }
+
+
+def original(compress: float) -> tuple[Phase, ...]:
+    """The original's three phases at three load tasks, shortened."""
+    return ((1200 / compress, 60, 450), (600 / compress, 150, 900), (1200 / compress, 60, 450))
+
+
+def goals(costs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What this generator should cost against its peers, and whether it did."""
+    by_name = {row["tool"]: row for row in costs if not row["keep_alive"] and "cpu_ms_per_arrival" in row}
+    ours = by_name.get(TOOLS[0].name)
+    found: list[dict[str, Any]] = []
+    for peer, limit in (("Artillery", 1 / 5), ("k6", 1 / 3), ("vegeta", 1 / 3), ("bare epoll loop", 1.5)):
+        if ours and peer in by_name:
+            ratio = ours["cpu_ms_per_arrival"] / by_name[peer]["cpu_ms_per_arrival"]
+            found.append(
+                {"goal": f"CPU per arrival against {peer}", "limit": limit, "measured": ratio, "held": ratio <= limit}
+            )
+    return found
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A Markdown table."""
+    lines = [
+        f"| {' | '.join(TITLES)} |",
+        "|---" * len(TITLES) + "|",
+    ]
+    for row in rows:
+        kind = "keep-alive" if row["keep_alive"] else "new"
+        if "error" in row:
+            lines.append(f"| {row['tool']} | {kind} | did not finish: {row['error'][:60]} | | | | | | |")
+            continue
+        lag = f"{row['lag_p50_ms']:.3f} / {row['lag_p99_ms']:.3f}" if row["lag_p50_ms"] is not None else ""
+        p50, p99 = (f"{row[key]:.2f}" if row[key] is not None else "" for key in ("p50_ms", "p99_ms"))
+        each = f"{row['cpu_ms_per_arrival']:.3f}" if "cpu_ms_per_arrival" in row else ""
+        begin = f"{row['start_cpu_s']:.1f}" if "start_cpu_s" in row else ""
+        cells = row["tool"], kind, f"{row['offered']:,}", f"{row['good']:,}", each, begin, p50, p99, lag
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run what is asked for; JSON into benchmarks/results, tables on standard output."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", default="", help="comma-separated beginnings of tool names")
+    parser.add_argument("--compress", type=float, default=100, help="how much shorter the original's profile is run")
+    parser.add_argument(
+        "--connection", choices=("new", "keep-alive", "both"), default="both", help="which kinds to run"
+    )
+    parser.add_argument("--skip-profile", action="store_true", help="only the constant rate")
+    options = parser.parse_args()
+    wanted = tuple(name.strip().lower() for name in options.only.split(",") if name.strip())
+    tools = [tool for tool in TOOLS if tool.found() and (not wanted or tool.name.lower().startswith(wanted))]
+    absent = [tool.name for tool in TOOLS if not tool.found()]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 16384)) if hard > 0 else soft, hard))
+    kinds = {"new": (False,), "keep-alive": (True,), "both": (False, True)}[options.connection]
+    costs: list[dict[str, Any]] = []
+    profile: list[dict[str, Any]] = []
+    began = time.time()
+    with server() as url:
+        for keep_alive in kinds:
+            for tool in tools:
+                if keep_alive and tool.name == "bare epoll loop":
+                    continue
+                sys.stderr.write(f"{tool.name}, {'keep-alive' if keep_alive else 'new connections'} ...\n")
+                costs.append({**cost(tool, url, keep_alive=keep_alive), "keep_alive": keep_alive})
+        for tool in tools if not options.skip_profile else ():
+            if tool.ramps:
+                sys.stderr.write(f"{tool.name}, the original's profile ...\n")
+                row = run_once(tool, url, original(options.compress), keep_alive=False)
+                profile.append({**row, "keep_alive": False})
+    result: dict[str, Any] = {
+        "started_at": iso_utc(began),
+        "seconds": time.time() - began,
+        "machine": machine(),
+        "python": platform.python_version(),
+        "load_average": os.getloadavg(),
+        "rate_per_s": RATE,
+        "not_installed": absent,
+        "constant_rate": costs,
+        "original_profile": {"compress": options.compress, "runs": profile},
+        "goals": goals(costs),
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"generators-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(began))}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    sys.stdout.write(f"{RATE} arrivals a second\n\n{table(costs)}\n\n")
+    sys.stdout.write(f"The original's profile / {options.compress:g}\n\n{table(profile)}\n\n")
+    for goal in result["goals"]:
+        mark = "held" if goal["held"] else "MISSED"
+        sys.stdout.write(f"{goal['goal']}: {goal['measured']:.2f}, at most {goal['limit']:.2f}: {mark}\n")
+    sys.stdout.write(f"{path}\n")
+    return 0 if all(goal["held"] for goal in result["goals"]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""`python -m benchmarks.limits`: what one generator process holds.
+
+Send lag at 900/s while the web UI is open and asked every two seconds, as a browser does; and 5,000 arrivals a second
+on one core, with nothing missed.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from hdrh.histogram import HdrHistogram
+
+from benchmarks.__main__ import RESULTS, server
+from benchmarks.peers import ROOT
+from loadgen.runfolder import iso_utc, machine
+
+
+def percentiles_ms(run_dir: Path, series: str, percentiles: tuple[float, ...], skip_s: int = 1) -> dict[str, float]:
+    """Percentiles of a series over the run, without its first seconds."""
+    merged = HdrHistogram(1, 120_000_000, 3)
+    for line in (run_dir / "latency.hlog").read_text().splitlines():
+        match = re.match(r"Tag=(\w+),([\d.]+),[\d.]+,[\d.]+,(.*)", line)
+        if match and match[1] == series and float(match[2]) >= skip_s:
+            merged.add(HdrHistogram.decode(match[3]))
+    return {f"p{each:g}": merged.get_value_at_percentile(each) / 1000 for each in percentiles}
+
+
+def run(url: str, rate: int, seconds: int, *, one_core: bool, browse: bool) -> dict[str, Any]:
+    """One lone process with its web interface."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        profile, run_dir = Path(folder) / "load.yml", Path(folder) / "run"
+        profile.write_text(f"phases:\n  - duration: {seconds}\n    arrivalRate: {rate}\n")
+        command = [
+            sys.executable, "-m", "locust", "-f", "locust/locustfile.py", "--host", url, "--web-host", "127.0.0.1",
+            "--web-port", str(port), "--load-profile", str(profile), "--load-scale", "1", "--run-dir", str(run_dir),
+        ]  # fmt: skip
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            if one_core and sys.platform == "linux":
+                os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
+            base = f"http://127.0.0.1:{port}"
+            until = time.monotonic() + 30
+            while time.monotonic() < until:
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"{base}/arrivals/live", timeout=5).read()  # noqa: S310 - our own process
+                    break
+                time.sleep(0.1)
+            urllib.request.urlopen(f"{base}/swarm", data=b"", timeout=30).read()  # noqa: S310 - as above
+            state = ""
+            while state != "finished":
+                time.sleep(2)
+                live = json.loads(urllib.request.urlopen(f"{base}/arrivals/live", timeout=60).read())  # noqa: S310 - as above
+                state = live["state"]
+                for path in ("/stats/requests", "/tasks", "/exceptions") if browse else ():
+                    urllib.request.urlopen(base + path, timeout=60).read()  # noqa: S310 - as above
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+        told = json.loads((run_dir / "run.json").read_text())
+        return {
+            "rate_per_s": rate,
+            "seconds": seconds,
+            "totals": told["totals"],
+            "cpu_ms_per_arrival": told["generator_cpu"]["master"] / told["totals"]["offered"] * 1000,
+            "send_lag_ms": percentiles_ms(run_dir, "lag", (50, 90, 99, 99.9)),
+            "service_ms": percentiles_ms(run_dir, "service", (50, 90, 99, 99.9)),
+        }
+
+
+def main() -> int:
+    """Both, with the goals they are held to; JSON into benchmarks/results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.limits", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=60, help="length of each run")
+    options = parser.parse_args()
+    began = time.time()
+    with server() as url:
+        watched = run(url, 900, options.seconds, one_core=False, browse=True)
+        full = run(url, 5000, options.seconds, one_core=True, browse=True)
+    held = {
+        "send lag p50 under 0.2 ms at 900/s with the web UI open": watched["send_lag_ms"]["p50"] < 0.2,
+        "send lag p99 under 2 ms at 900/s with the web UI open": watched["send_lag_ms"]["p99"] < 2,
+        "5,000/s on one core, nothing missed": full["totals"]["missed"] == 0
+        and full["totals"]["ok"] == full["totals"]["offered"],
+    }
+    result = {
+        "started_at": iso_utc(began),
+        "machine": machine(),
+        "load_average": os.getloadavg(),
+        "watched": watched,
+        "full": full,
+        "goals": held,
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"limits-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(began))}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    sys.stdout.write(json.dumps(result, indent=1) + f"\n{path}\n")
+    return 0 if all(held.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
