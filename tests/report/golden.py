@@ -1,0 +1,68 @@
+"""Make a golden run folder out of a real one: `python -m tests.report.golden RUN NAME [--from S --to S]`.
+
+Keeps what the report reads, without the function's own log lines and the sessions, and of the single arrivals only
+those between the two times; then writes the report.json that the report makes of it today beside it, to be looked at.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from report import build
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+KEPT = ("run.json", "seconds.csv", "latency.hlog", "events.jsonl", "failures.jsonl", "audit.json", "server.jsonl")
+
+
+def trim(run: Path, folder: Path, from_s: float, to_s: float) -> None:
+    """Copy what is kept."""
+    folder.mkdir(parents=True)
+    for name in KEPT:
+        if (run / name).exists():
+            shutil.copy(run / name, folder / name)
+    lines = (run / "function.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "function.jsonl").write_text(
+        "".join(line for line in lines if '"environments"' in line), encoding="utf-8"
+    )
+    head, *rows = (run / "arrivals.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [row for row in rows if from_s <= float(row.split(",")[1]) < to_s]
+    (folder / "arrivals.csv").write_text("".join([head, *kept]), encoding="utf-8")
+
+
+def report_of(folder: Path, scratch: Path) -> dict[str, Any]:
+    """The report.json of a golden folder, made in a copy of it."""
+    copy = scratch / folder.name
+    shutil.copytree(folder, copy)
+    build(copy, ["failed == 0", "read.p99 < 5ms"])
+    found: dict[str, Any] = json.loads((copy / "report.json").read_text(encoding="utf-8"))
+    return found
+
+
+def expected(name: str) -> Path:
+    """Where the report.json that is expected of a golden folder lies."""
+    return GOLDEN / f"{name}.report.json"
+
+
+def main() -> None:
+    """Trim a run, or only write the expected report.json of one that is there."""
+    parser = argparse.ArgumentParser(prog="python -m tests.report.golden", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--from", dest="from_s", type=float, default=0.0)
+    parser.add_argument("--to", dest="to_s", type=float, default=1e9)
+    options = parser.parse_args()
+    folder = GOLDEN / options.name
+    if not folder.exists():
+        trim(options.run, folder, options.from_s, options.to_s)
+    scratch = GOLDEN.parent / "golden-scratch"
+    try:
+        report = report_of(folder, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    expected(options.name).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
