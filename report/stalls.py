@@ -46,7 +46,8 @@ def span(run: Run, kind: str, start_s: float, end_s: float, slow_ms: float = SLO
     planned = kept.planned_s[first:last]
     ok = kept.ok[first:last]
     limit_s = run.time_limit_us / 1e6
-    done = np.where(ok & np.isfinite(kept.done_s[first:last]), kept.done_s[first:last], planned + limit_s)
+    # A refusal that came at once is a failure, not a wait: what failed waited until that was known.
+    done = np.where(np.isfinite(kept.done_s[first:last]), kept.done_s[first:last], planned + limit_s)
     waited_ms = (done - planned) * 1000
     slow = waited_ms > slow_ms
     stall_ms, stall_from, stalled = _longest_stall(planned[slow], done[slow])
