@@ -12,7 +12,7 @@ from tests.report.synthetic import Planted, Synthetic
 from tests.report.test_command import run_report
 from tests.report.test_cycles import cycles_run
 
-QUIET = Synthetic(phases=(("One", 40, 30, 30),), moves=())
+QUIET = Synthetic(phases=(("One", 40, 30, 30),), moves=(Planted("real", 12, 5, 50),))
 
 
 def test_runs_that_were_alike_are_called_so(tmp_path: Path) -> None:
