@@ -90,17 +90,21 @@ class Layout:
         self._rows = {row[0]: row for row in rows}  # first slot, last slot, primary, replicas
         self._firsts = sorted(self._rows)
         self._told_by = told_by
-        self._moved: dict[int, Node] = {}
+        self._found: dict[int, Node] = {}  # slots asked for before, and what MOVED said
+        self.contradicted = False  # whether a MOVED has said otherwise
 
     def owner(self, slot: int) -> Node | None:
         """Return the node that owns the slot; None if nobody does."""
-        if slot in self._moved:
-            return self._moved[slot]
+        if slot in self._found:
+            return self._found[slot]
         at = bisect.bisect_right(self._firsts, slot) - 1
         if at < 0:
             return None
         row = self._rows[self._firsts[at]]
-        return _node(row[2], self._told_by) if slot <= row[1] else None
+        if slot > row[1]:
+            return None
+        self._found[slot] = found = _node(row[2], self._told_by)
+        return found
 
     def nodes(self) -> list[Node]:
         """Return every node, primaries first."""
@@ -110,12 +114,8 @@ class Layout:
 
     def moved(self, slot: int, owner: Node) -> None:
         """Note what a MOVED said."""
-        self._moved[slot] = owner
-
-    @property
-    def contradicted(self) -> bool:
-        """Whether a MOVED has said otherwise."""
-        return bool(self._moved)
+        self._found[slot] = owner
+        self.contradicted = True
 
 
 def _node(told: list[Reply], told_by: str) -> Node:

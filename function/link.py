@@ -208,7 +208,8 @@ class Link:
             raise LostError(f"the connection to {self.name} was closed before")
         try:
             sock.send_all(packed, until)
-            return [self._replies.next(until) for _ in range(count)]
+            following = self._replies.next
+            return [following(until)] if count == 1 else [following(until) for _ in range(count)]
         except TimeoutError as error:
             self.close()
             raise SilentError(f"no reply from {self.name} ({self.place[0]}:{self.place[1]}) in time") from error

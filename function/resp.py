@@ -62,8 +62,24 @@ class Replies:
             if not data:
                 cut = "in the middle of a reply" if self._at < len(self._buffer) else "without a reply"
                 raise LostError(f"the server closed the connection {cut}")
-            self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
-            self._at = 0
+            if self._at < len(self._buffer):
+                data = self._buffer[self._at :] + data
+            elif len(data) < _SMALL and (strings := _strings(data)) is not None:
+                return strings
+            self._buffer, self._at = data, 0
+
+
+def _strings(data: bytes) -> list[Reply] | None:
+    """Read an array of strings that came in one piece, as HGETALL's does; None for anything else.
+
+    It is split at once and, if every length agrees, believed: a value that holds a line end, an element of another kind
+    or a missing end changes the lengths or their number.
+    """
+    lines = data.split(b"\r\n")
+    values = lines[2::2]
+    if len(lines) % 2 or lines[-1] or not values or lines[0] != b"*%d" % len(values):
+        return None
+    return values if lines[1:-1:2] == [_LENGTHS[len(value)] for value in values] else None
 
 
 def _parse(buffer: bytes, at: int) -> tuple[Reply, int]:
@@ -83,7 +99,7 @@ def _parse(buffer: bytes, at: int) -> tuple[Reply, int]:
             raise _IncompleteError
         return buffer[start:stop], stop + 2
     if kind == _ARRAY:
-        return _parse_array(buffer, at, end)
+        return _parse_array(buffer, at + 1, end)
     if kind == _INTEGER:
         return int(buffer[at + 1 : end]), end + 2
     if kind == _ERROR:
@@ -91,19 +107,10 @@ def _parse(buffer: bytes, at: int) -> tuple[Reply, int]:
     raise InvalidResponse(f"a reply cannot start with {buffer[at : at + 20]!r}")
 
 
-def _parse_array(buffer: bytes, at: int, end: int) -> tuple[Reply, int]:
-    count = int(buffer[at + 1 : end])
-    if at == 0 and count and len(buffer) < _SMALL:
-        # HGETALL's reply, alone in the buffer: split at once and, if every length agrees, believed. A value that holds
-        # a line end, an element of another kind or a missing end changes the lengths or their number.
-        lines = buffer.split(b"\r\n")
-        if len(lines) == 2 * count + 2:
-            values = lines[2::2]
-            if lines[1:-1:2] == [_LENGTHS[len(value)] for value in values]:
-                return values, len(buffer)
+def _parse_array(buffer: bytes, start: int, end: int) -> tuple[Reply, int]:
     items: list[Reply] = []
     at = end + 2
-    for _ in range(count):
+    for _ in range(int(buffer[start:end])):
         item, at = _parse(buffer, at)
         items.append(item)
     return items, at
