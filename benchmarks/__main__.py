@@ -160,7 +160,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="comma-separated beginnings of tool names")
     parser.add_argument("--compress", type=float, default=100, help="how much shorter the original's profile is run")
     parser.add_argument(
-        "--connection", choices=("new", "keep-alive", "both"), default="both", help="which kinds to run"
+        "--connection", choices=("new", "keep-alive", "both", "none"), default="both", help="which kinds to run"
     )
     parser.add_argument("--skip-profile", action="store_true", help="only the constant rate")
     options = parser.parse_args()
@@ -169,10 +169,30 @@ def main() -> int:
     absent = [tool.name for tool in TOOLS if not tool.found()]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 16384)) if hard > 0 else soft, hard))
-    kinds = {"new": (False,), "keep-alive": (True,), "both": (False, True)}[options.connection]
+    kinds = {"new": (False,), "keep-alive": (True,), "both": (False, True), "none": ()}[options.connection]
     costs: list[dict[str, Any]] = []
     profile: list[dict[str, Any]] = []
     began = time.time()
+    path = RESULTS / f"generators-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(began))}.json"
+
+    def save() -> dict[str, Any]:
+        """What was measured so far: a run that is cut short keeps its figures."""
+        result: dict[str, Any] = {
+            "started_at": iso_utc(began),
+            "seconds": time.time() - began,
+            "machine": machine(),
+            "python": platform.python_version(),
+            "load_average": os.getloadavg(),
+            "rate_per_s": RATE,
+            "not_installed": absent,
+            "constant_rate": costs,
+            "original_profile": {"compress": options.compress, "runs": profile},
+            "goals": goals(costs),
+        }
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1) + "\n")
+        return result
+
     with server() as url:
         for keep_alive in kinds:
             for tool in tools:
@@ -180,26 +200,14 @@ def main() -> int:
                     continue
                 sys.stderr.write(f"{tool.name}, {'keep-alive' if keep_alive else 'new connections'} ...\n")
                 costs.append({**cost(tool, url, keep_alive=keep_alive), "keep_alive": keep_alive})
+                save()
         for tool in tools if not options.skip_profile else ():
             if tool.ramps:
                 sys.stderr.write(f"{tool.name}, the original's profile ...\n")
                 row = run_once(tool, url, original(options.compress), keep_alive=False)
                 profile.append({**row, "keep_alive": False})
-    result: dict[str, Any] = {
-        "started_at": iso_utc(began),
-        "seconds": time.time() - began,
-        "machine": machine(),
-        "python": platform.python_version(),
-        "load_average": os.getloadavg(),
-        "rate_per_s": RATE,
-        "not_installed": absent,
-        "constant_rate": costs,
-        "original_profile": {"compress": options.compress, "runs": profile},
-        "goals": goals(costs),
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"generators-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(began))}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+                save()
+    result = save()
     sys.stdout.write(f"{RATE} arrivals a second\n\n{table(costs)}\n\n")
     sys.stdout.write(f"The original's profile / {options.compress:g}\n\n{table(profile)}\n\n")
     for goal in result["goals"]:

@@ -4,6 +4,7 @@ import importlib.metadata
 import logging
 import os
 import platform
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -127,18 +128,36 @@ class _Master:
         """Stop was pressed, or the last worker went missing; at the end of the schedule nothing is left to stop."""
         alone = isinstance(self.runner, MasterRunner) and not self.runner.worker_count
         self.coordinator.stop("interrupted" if alone else "stopped")
+        if self.headless:  # Locust tells the workers to quit next; they still have replies to report
+            self.drain()
 
     def quitting(self, **_: object) -> None:
         """The process ends: finish the run folder first."""
         self.coordinator.stop("interrupted")
+        self.drain()
+        if self.recorder is not None:
+            self.recorder.close()
+        if self.headless:
+            self.environment.process_exit_code = self.exit_code()
+
+    def drain(self) -> None:
+        """Wait for the last replies, and for the run folder to be closed."""
         deadline = self.clock.now() + DRAIN_S
         while self.coordinator.state in ACTIVE and self.clock.now() < deadline:
             gevent.sleep(TICK_EVERY_S)
-        if self.recorder is not None:
-            self.recorder.close()
+
+    def sigterm(self) -> None:
+        """End a headless run in good order: Locust handles this signal only once its shape has ended."""
+        if self.coordinator.state in ACTIVE:
+            self.coordinator.stop("interrupted")
+        elif not self.runs:
+            sys.exit(2)
+
+    @property
+    def headless(self) -> bool:
+        """Whether there is no web interface to go on with."""
         options = self.environment.parsed_options
-        if options is not None and options.headless:
-            self.environment.process_exit_code = self.exit_code()
+        return bool(options and options.headless)
 
     def exit_code(self) -> int:
         """0 delivered, every reply good; 1 some replies were not; 2 not delivered; 64 wrong options."""
@@ -225,6 +244,8 @@ def _attach_master(environment: Environment, runner: MasterRunner | LocalRunner)
         agent = Agent("local", master.clock)
         gevent.spawn(_poll, agent, lambda message: agent.take(master.coordinator.poll(message)))
     gevent.spawn(master.tick_forever)
+    if master.headless:
+        gevent.signal_handler(signal.SIGTERM, master.sigterm)
     if autostart and not options.headless:
         gevent.spawn(master.autostart, workers)
 

@@ -247,6 +247,28 @@ def test_a_killed_master_leaves_a_valid_run_and_its_workers_stop(tmp_path: Path,
     assert len(written.sessions) % 16 == 0
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_headless_run_ends_in_good_order(tmp_path: Path, profile: str, how: signal.Signals) -> None:
+    """SIGTERM or Ctrl-C without a web interface: the folder is closed, everything sent is booked, exit code 2."""
+    run_dir = tmp_path / "run"
+    with counting_server() as url:
+        options = ["--headless", "--host", url, "--load-profile", profile, "--run-dir", str(run_dir)]
+        process = subprocess.Popen(
+            [*LOCUST, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )  # fmt: skip
+        try:
+            wait_for("the third second", lambda: len((run_dir / "seconds.csv").read_text().splitlines()) > 3)
+            process.send_signal(how)
+            assert process.wait(30) == 2
+        finally:
+            process.kill()
+            process.wait()
+        written = Written(run_dir)
+        written.check_books()
+        assert written.run["ended"] in ("interrupted", "stopped")
+        assert written.total("ok") == written.total("offered") == counted(url)
+
+
 def test_sigterm_ends_a_run_in_good_order(tmp_path: Path, profile: str) -> None:
     """SIGTERM to the master: the load stops, the last replies are booked, run.json says interrupted."""
     with (
