@@ -116,7 +116,15 @@ class Engine:
 
 
 def _told(text: str) -> str:
-    """The lines of the CLI's output that say what was wrong, the rest left out."""
-    telling = [line.strip() for line in text.splitlines() if re.search(r"\berror\b", line, re.IGNORECASE)]
-    lines = list(dict.fromkeys(telling)) or [line.strip() for line in text.splitlines() if line.strip()]
-    return "\n    ".join(lines[-12:])[:4000]
+    """What the CLI's output says of its failure: its Diagnostics but for the warnings, else its lines with `error`."""
+    section = re.search(
+        r"^\s*Diagnostics:\n(.*?)(?=^\s*(?:Outputs|Resources|Duration|Policies)\b|\Z)", text, re.MULTILINE | re.DOTALL
+    )
+    if section:
+        lines = [line for line in section[1].splitlines() if line.strip() and "warning: " not in line]
+    else:
+        lines = [
+            line for line in text.splitlines() if re.search(r"\berror\b", line, re.IGNORECASE)
+        ] or text.splitlines()
+    kept = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    return "\n    ".join(kept[-16:])[:4000]
