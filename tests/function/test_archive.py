@@ -57,3 +57,25 @@ def test_the_archive_needs_nothing_but_the_standard_library(archive: Path, clust
     assert audited["type"] == "AUDIT"
     assert {"checked": 1, "missing": [session], "different": []} == answer
     assert {"function", "redis"} == set(modules) - {"__main__"}
+
+
+def _in_archive(archive: Path, code: str) -> str:
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, sys.argv[1]); {code}", str(archive)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def test_the_cold_import_leaves_out_what_is_not_used(archive: Path) -> None:
+    """Its asyncio half would cost time in each cold start, and needs async_timeout on Python 3.11.0 to 3.11.2."""
+    count = "; print(len(sys.modules), 'redis.asyncio' in sys.modules, 'redis.cluster' in sys.modules)"
+    ours = _in_archive(archive, "import function.handler, function.audit" + count).split()
+    alone = _in_archive(archive, "import redis.connection" + count).split()
+    assert ours[1:] == ["False", "False"]
+    assert int(ours[0]) < int(alone[0])
+
+
+def test_redis_is_whole_for_whoever_asks_for_it(archive: Path) -> None:
+    """The rehearsal and these tests use `import redis` in processes that have imported the function before."""
+    code = "import function.handler, redis; print(redis.Redis.__name__, redis.crc.key_slot(b'x'))"
+    assert _in_archive(archive, code).split() == ["Redis", "16287"]
+    late = "import function.handler; from redis import RedisCluster; import redis.asyncio; print(RedisCluster.__name__)"
+    assert _in_archive(archive, late) == "RedisCluster\n"
