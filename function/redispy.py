@@ -1,7 +1,7 @@
 """What this room takes of redis-py, and nothing more.
 
 `import redis` runs the package's `__init__`, which loads the asyncio client, `RedisCluster` and every command there is:
-a third of a cold start, and on Python 3.11.0 to 3.11.2 also the package async_timeout, which the function's archive
+a fifth of a cold start, and on Python 3.11.0 to 3.11.2 also the package async_timeout, which the function's archive
 does not hold. Here the package's initialiser is put off until somebody asks `redis` for a name that it would define, so
 that `import redis` by others in the same process works as ever.
 """
