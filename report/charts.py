@@ -120,12 +120,13 @@ def broken(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def log_axis(title: str, *values: Floats) -> dict[str, Any]:
-    """A logarithmic axis with plain numbers at 1, 2, 5 of each power of ten, or at 1 alone where these are many."""
+    """A logarithmic axis with plain numbers at as many steps of each power of ten as there is room for."""
     known = np.concatenate([part[np.isfinite(part) & (part > 0)] for part in values]) if values else np.zeros(0)
     axis: dict[str, Any] = {"title": title, "type": "log"}
     if len(known):
         low, high = math.floor(math.log10(known.min())), math.ceil(math.log10(known.max()))
-        parts = (1, 2, 5) if high - low <= 2 else (1,)
+        spread = known.max() / known.min()
+        parts = (1, 1.5, 2, 3, 4, 5, 7) if spread < 8 else (1, 2, 5) if spread < 300 else (1,)
         ticks = [float(f"{part}e{power}") for power in range(low - 1, high + 1) for part in parts]
         axis |= {"tickvals": ticks, "ticktext": [f"{tick:,g}" if tick < 1e4 else f"{tick:,.0f}" for tick in ticks]}
     return axis

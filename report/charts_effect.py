@@ -39,7 +39,7 @@ def _pair(run: Run, comparison: Comparison, series: str) -> Chart:
         values = measures.per_second_ms(run, series, quantile)
         drawn += [values[twins], values[rows]]
         traces.append(line(f"{stat} control", offset, values[twins], colour, "dot"))
-        traces.append(line(f"{stat} with the reshard", offset, values[rows], colour))
+        traces.append(line(f"{stat} reshard", offset, values[rows], colour))
     title, _ = TITLES[series]
     move = comparison.move
     during = [_span(move, comparison.phase.start_s, "real", "realEdge", "solid")]

@@ -97,13 +97,13 @@
     });
     return {
       ...chart.layout,
-      height: chart.layout.height || (narrow ? 240 : 270),
-      margin: { l: 56, r: 12, t: 22, b: 40 },
+      height: chart.layout.height || (narrow ? 290 : 280),
+      margin: { l: 56, r: 12, t: 22, b: narrow ? 92 : 64 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12, color: colours.ink },
       hovermode: chart.layout.hovermode || "x unified",
       hoverlabel: { bgcolor: colours === themes.dark ? "#22262b" : "#ffffff", font: { color: colours.ink } },
-      legend: { orientation: "h", y: -0.22, x: 0, yanchor: "top", traceorder: "reversed" },
+      legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", traceorder: "reversed" },
       dragmode: narrow ? false : "zoom",
       xaxis: axis({ title: chart.timeline ? "seconds from the start" : "", hoverformat: ".6~g",
         ...(chart.timeline ? { range: data.shading.range } : {}), ...chart.layout.xaxis }),
