@@ -66,7 +66,10 @@ def test_a_user_starts_watches_stops_and_starts_again(page: Page, tmp_path: Path
         host = page.get_by_label("Host", exact=False).first
         expect(host).to_have_value(f"{url}/")
         page.get_by_text("Custom parameters").click()
+        run_dir = page.get_by_label("Run Dir", exact=False)
+        run_dir.fill("")
         keep(page, "start-form")
+        run_dir.fill(str(it.run_dir))
         scale = page.get_by_label("Load Scale", exact=False)
         scale.fill("many")
         page.get_by_role("button", name=re.compile("^start", re.IGNORECASE)).click()

@@ -211,6 +211,22 @@ def test_a_paused_worker_comes_back_as_a_new_one(tmp_path: Path, profile: str) -
     assert written.names().count("worker.joined") == 3
 
 
+def test_autostart_waits_for_the_declared_workers_and_runs_once(tmp_path: Path) -> None:
+    """A deployed master starts by itself when its workers are there, once, and stays for whoever reads the run."""
+    quick = ("--load-profile", "short", "--load-compress", "15", "--load-autostart", "true", "--load-workers", "2")
+    with counting_server() as url, swarm(tmp_path, url, *quick, workers=1) as it:
+        time.sleep(1.5)
+        assert it.live()["state"] == "ready"
+        it.worker()
+        it.wait_state("finished")
+        written = Written(it.run_dir)
+        written.check_books()
+        assert written.total("ok") == counted(url) == 180
+        time.sleep(2.0)
+        assert it.live()["state"] == "finished"
+        assert counted(url) == 180
+
+
 def test_the_last_worker_killed_ends_the_run(tmp_path: Path, profile: str) -> None:
     """With nobody left to send, Locust stops the test: interrupted, and what the worker had been granted is unknown."""
     with counting_server() as url, swarm(tmp_path, url, "--load-profile", profile, workers=1) as it:
