@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from rehearsal.ports import free_ports
 from rehearsal.processes import Process, ProcessError, Processes
@@ -230,7 +232,7 @@ class Cluster:
         for key, value in settings.items():
             command += [f"--{key}", value]
         process = self._processes.start(f"{self.group}-{name}-{port}", command)
-        return Node(name, shard, port, process, redis.Redis(port=port, socket_timeout=10, protocol=2))
+        return Node(name, shard, port, process, _admin(port))
 
     def _wait_for_node(self, node: Node) -> None:
         def answers() -> bool:
@@ -288,6 +290,11 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise ClusterError(f"waited {_START_LIMIT_S:.0f} s for {what}")
             time.sleep(0.02)
+
+
+def _admin(port: int) -> redis.Redis:
+    """A client without retries of its own: whoever asks a node that is starting or ending wants to know it now."""
+    return redis.Redis(port=port, socket_timeout=10, protocol=2, retry=Retry(NoBackoff(), 0))
 
 
 def bundled_server() -> Path:

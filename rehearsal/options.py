@@ -18,7 +18,7 @@ from rehearsal.moves import PlanError, PlannedMove, cycles_duration_s, plan_cycl
 from rehearsal.reshard import SLOTS_PER_S, Migration
 
 USAGE = 64
-DEFAULT_COMPRESS = "20"
+DEFAULT_COMPRESS = "24"
 # Idle seconds before and after each of the moves of --cycles, and what a move may take.
 _FLANK_S = {"slots": 10.0, "atomic": 10.0}
 _ROOM_S = {"slots": 45.0, "atomic": 12.0}

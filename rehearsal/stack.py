@@ -206,9 +206,9 @@ class Stack:
 
     def stop_sham(self) -> None:
         """End the sham's cluster."""
-        if self.sham is not None:
-            self.sham.stop()
-            self.sham = None
+        sham, self.sham = self.sham, None  # first out of sight: the observer must not ask nodes that are ending
+        if sham is not None:
+            sham.stop()
 
     def stop(self) -> None:
         """End everything, in the reverse order of starting."""

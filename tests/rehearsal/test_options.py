@@ -72,7 +72,7 @@ def test_the_default_is_the_original_compressed() -> None:
     """Rates are kept (900/s at the peak), durations divided; shards are 1:2 whatever the stack file says."""
     chosen = options.read([])
     assert max(phase.rate_to for phase in chosen.schedule.phases) == 900
-    assert chosen.schedule.duration_s == 150
+    assert chosen.schedule.duration_s == 125
     assert chosen.values["shardCount"] == chosen.shards[0] == 1
 
 
