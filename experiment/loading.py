@@ -25,7 +25,7 @@ class Loading(Stack):
             return str(self.state.get("run_id"))
         with self.screen.step("start"):
             self.state.begin("start")
-            self.cloud.measure_clock()
+            self.patiently(self.cloud.measure_clock)
             bucket, exports = self._bucket("start"), self.exports("start")
             current = self.patiently(lambda: bucket.current(self.wanted.stack))
             running = current is not None and not current.get("ended")
@@ -98,6 +98,7 @@ class Loading(Stack):
         """Follow the run to its end, or to a planned second."""
         run_id = self.run_id("wait")
         bucket = self._bucket("wait")
+        self.patiently(self.cloud.measure_clock)
         with self.screen.step("load" if until_s is not None else "wait"):
             while True:
                 seen = self.patiently(lambda: bucket.progress(run_id))

@@ -16,6 +16,7 @@ class Resharding(Stack):
         """Change the number of shards, and believe only what the replication group then is."""
         with self.screen.step("reshard"):
             self.state.begin("reshard")
+            self.patiently(self.cloud.measure_clock)
             group_id = str(self.exports("reshard")["cacheReplicationGroupId"])
             before = self.patiently(lambda: reshard.describe(self.cloud, group_id))
             info: dict[str, Any] | None = self.state.get("reshard")
