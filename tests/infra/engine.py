@@ -100,7 +100,7 @@ class Engine:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return done.returncode, done.stdout
