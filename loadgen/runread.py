@@ -9,6 +9,7 @@ import csv
 import itertools
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -263,20 +264,30 @@ def _header(path: Path, lines: Iterator[bytes], expected: Sequence[str], damage:
     return names
 
 
-def _rows(path: Path, expected: Sequence[str], damage: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and fields by column name of each line with the right number of fields; the others are counted."""
+def _fields(path: Path, expected: Sequence[str], damage: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """The column names first (line 1), then the fields of each line that has as many; the others are counted."""
     wrong: list[int] = []
     with path.open("rb") as stream:
         lines = _data_lines(stream, path.name, damage)
         names = _header(path, lines, expected, damage)
         if names is None:
             return
+        yield 1, names
+        width = len(names)
         for place, fields in enumerate(csv.reader(line.decode("utf-8", "replace") for line in lines), start=2):
-            if len(fields) == len(names):
-                yield place, dict(zip(names, fields, strict=True))
+            if len(fields) == width:
+                yield place, fields
             else:
                 wrong.append(place)
     _say_wrong(path.name, wrong, damage)
+
+
+def _rows(path: Path, expected: Sequence[str], damage: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and fields by column name of each usable line."""
+    lines = _fields(path, expected, damage)
+    _, names = next(lines, (1, []))
+    for place, fields in lines:
+        yield place, dict(zip(names, fields, strict=True))
 
 
 def _say_wrong(name: str, wrong: Sequence[int], damage: list[str]) -> None:
@@ -381,19 +392,15 @@ def _read_arrivals(path: Path, damage: list[str]) -> Arrivals:
     outcomes: list[str] = []
     wrong: list[int] = []
     if path.exists():
-        rows = _rows(path, _ARRIVALS_HEADER, damage)
-        while chunk := list(itertools.islice(rows, _CHUNK)):
-            columns = np.full((len(chunk), len(numeric)), np.nan)
-            for at, name in enumerate(numeric):
-                texts = [row[name] or "nan" for _, row in chunk]
-                try:
-                    columns[:, at] = np.array(texts, dtype=np.float64)
-                except ValueError:
-                    columns[:, at] = [_float(text) for text in texts]
+        lines = _fields(path, _ARRIVALS_HEADER, damage)
+        _, names = next(lines, (1, []))
+        while chunk := list(itertools.islice(lines, _CHUNK)):
+            by_name = dict(zip(names, zip(*(fields for _, fields in chunk), strict=True), strict=True))
+            columns = np.array([_floats(by_name[name]) for name in numeric]).T
             known = np.isfinite(columns[:, 0])
-            wrong += [place for (place, _), good in zip(chunk, known, strict=True) if not good]
+            wrong += [chunk[place][0] for place in np.flatnonzero(~known)]
             chunks.append(columns[known])
-            outcomes += [row["outcome"] for (_, row), good in zip(chunk, known, strict=True) if good]
+            outcomes += [sys.intern(by_name["outcome"][place]) for place in np.flatnonzero(known)]
     _say_wrong(path.name, wrong, damage)
     table = np.concatenate(chunks)
     order = np.argsort(table[:, 0], kind="stable")
@@ -401,6 +408,14 @@ def _read_arrivals(path: Path, damage: list[str]) -> Arrivals:
     sorted_outcomes = [outcomes[place] for place in order]
     ok = np.array([outcome == "ok" for outcome in sorted_outcomes], dtype=np.bool_)
     return Arrivals(table[:, 0], table[:, 1], table[:, 2], ok, sorted_outcomes, table[:, 3], table[:, 4], table[:, 5])
+
+
+def _floats(texts: Sequence[str]) -> list[float]:
+    """NaN for what is empty or no number."""
+    try:
+        return [float(text) if text else math.nan for text in texts]
+    except ValueError:
+        return [_float(text) for text in texts]
 
 
 def _float(text: str) -> float:
