@@ -250,36 +250,47 @@ def _data_lines(stream: BinaryIO, name: str, damage: list[str]) -> Iterator[byte
             damage.append(f"{name}: the last line was cut off and is left out")
 
 
-def _header(path: Path, lines: Iterator[bytes], expected: Sequence[str], damage: list[str]) -> list[str] | None:
-    """The column names, or None when the file cannot be used without those of `expected` that it lacks."""
-    first = next(lines, None)
-    if first is None:
-        damage.append(f"{path.name} is empty")
-        return None
-    names = [name.strip() for name in first.decode("utf-8", "replace").split(",")]
-    lacking = [name for name in expected if name not in names]
-    if lacking:
-        damage.append(f"{path.name}: no column {', '.join(lacking)}; the file is left out")
-        return None
-    return names
-
-
 def _fields(path: Path, expected: Sequence[str], damage: list[str]) -> Iterator[tuple[int, list[str]]]:
     """The column names first (line 1), then the fields of each line that has as many; the others are counted."""
     wrong: list[int] = []
-    with path.open("rb") as stream:
-        lines = _data_lines(stream, path.name, damage)
-        names = _header(path, lines, expected, damage)
-        if names is None:
+    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+        lines = (
+            csv.reader(_whole_lines(path, damage), quoting=csv.QUOTE_NONE)
+            if _is_cut_off(path)
+            else csv.reader(stream, quoting=csv.QUOTE_NONE)
+        )
+        names = [name.strip() for name in next(lines, [])]
+        lacking = [name for name in expected if name not in names]
+        if lacking:
+            said = f"no column {', '.join(lacking)}; the file is left out" if names else "is empty"
+            damage.append(f"{path.name}: {said}" if names else f"{path.name} {said}")
             return
         yield 1, names
         width = len(names)
-        for place, fields in enumerate(csv.reader(line.decode("utf-8", "replace") for line in lines), start=2):
-            if len(fields) == width:
-                yield place, fields
-            else:
-                wrong.append(place)
+        try:
+            for place, fields in enumerate(lines, start=2):
+                if len(fields) == width:
+                    yield place, fields
+                else:
+                    wrong.append(place)
+        except csv.Error as error:
+            damage.append(f"{path.name}: reading ended at line {lines.line_num} ({error})")
     _say_wrong(path.name, wrong, damage)
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether the last line of a file that is appended to has no end."""
+    with path.open("rb") as stream:
+        if not stream.seek(0, 2):
+            return False
+        stream.seek(-1, 2)
+        return stream.read(1) != b"\n"
+
+
+def _whole_lines(path: Path, damage: list[str]) -> Iterator[str]:
+    with path.open("rb") as stream:
+        for line in _data_lines(stream, path.name, damage):
+            yield line.decode("utf-8", "replace")
 
 
 def _rows(path: Path, expected: Sequence[str], damage: list[str]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -112,6 +112,8 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     ("a second twice", lambda run: edit(run / "seconds.csv", "\n5,0,", "\n4,0,"), "come twice"),
     ("a clock that jumped", lambda run: edit(run / "seconds.csv", "\n5,0,", "\n3605,0,"), "a clock jumped"),
     ("time that runs back", lambda run: edit(run / "seconds.csv", "\n5,0,", "\n29,0,"), "runs backwards"),
+    ("an endless field", lambda run: edit(run / "seconds.csv", "\n5,0,", "\n5," + "0" * 200_000 + ","), "seconds.csv"),
+    ("an open quote", lambda run: edit(run / "seconds.csv", "\n5,0,", '\n"5,0,'), "seconds.csv: 1 unreadable"),
     ("an absurd number", lambda run: edit(run / "seconds.csv", "\n5,0,", f"\n5,0,{10**30},"), "seconds.csv"),
     ("no latencies", lambda run: (run / "latency.hlog").unlink(), "latency.hlog is missing"),
     ("last histogram cut off", lambda run: cut(run / "latency.hlog", 9), "latency.hlog: the last line was cut off"),
