@@ -133,6 +133,20 @@ def test_ctrl_c_says_what_costs_money_and_the_same_command_goes_on(
     assert json.loads((runs / RUN / "report.json").read_text())["valid"] is True
 
 
+def test_a_laptop_whose_clock_is_wrong_reshards_at_the_right_second(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two minutes off: the reshard is at 65 % by the master's clock, and so are its events."""
+    make_world(ahead_s=-120.0)
+    code = run(runs)
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert "corrected for" in said.out
+    meta = json.loads((runs / RUN / "run.json").read_text())
+    assert 96 <= meta["reshard"]["at_s"] <= 101
+    assert -121 <= meta["experiment"]["clock_offset_s"] <= -119
+
+
 def test_a_run_of_somebody_else_is_left_alone(
     make_world: MakeWorld, s3: Any, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,8 @@ class World:
     deployed: bool = False
     left: list[str] = field(default_factory=list[str])
     interrupt_at: float | None = None
+    ahead_s: float = 0.0
+    """How far AWS's clock, which is the master's, is ahead of this machine's."""
     requests: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
 
     def __post_init__(self) -> None:
@@ -84,7 +86,7 @@ class World:
         self.sent = sum(int(row.split(",")[3]) for row in self.files["seconds.csv"].decode().splitlines()[1:])
         self.duration_s = float(run["duration_s"])
         self.shipper: Shipper | None = None
-        self.clock.now = STARTED_AT - 30
+        self.clock.now = STARTED_AT - 30 - self.ahead_s
         sleep = self.clock.sleep
 
         def sleep_and_go_on(seconds: float) -> None:
@@ -116,7 +118,7 @@ class World:
             raise KeyboardInterrupt
         if self.state != "running" or self.shipper is None:
             return
-        share = min(1.0, max(0.0, (self.clock.now - STARTED_AT) / self.duration_s))
+        share = min(1.0, max(0.0, (self.clock.now + self.ahead_s - STARTED_AT) / self.duration_s))
         over = share == 1.0
         for name, data in self.files.items():
             if name == "run.json":
@@ -154,7 +156,7 @@ class World:
             return {"MetricDataResults": results, "Messages": []}
 
         def identity(**_: Any) -> dict[str, Any]:
-            date = formatdate(int(self.clock.now), usegmt=True)
+            date = formatdate(int(self.clock.now + self.ahead_s), usegmt=True)
             metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {"date": date}}
             return {"UserId": "u", "Account": "1", "Arn": "arn:aws:iam::1:user/me", "ResponseMetadata": metadata}
 
