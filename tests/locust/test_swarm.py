@@ -257,7 +257,7 @@ def test_a_killed_master_leaves_a_valid_run_and_its_workers_stop(tmp_path: Path,
         written = Written(it.run_dir)
     assert written.run["ended"] == "running"  # nobody was left to write anything else
     assert [row["t_s"] for row in written.seconds] == list(range(len(written.seconds)))
-    assert 3 <= len(written.seconds) <= 6
+    assert 2 <= len(written.seconds) <= 6
     assert all(row["offered"] == row["ok"] for row in written.seconds)
     assert written.total("sent") <= first
     assert len(written.sessions) % 16 == 0
