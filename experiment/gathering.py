@@ -41,8 +41,9 @@ class Gathering(Loading):
                 self.screen.say(f"missing: {lack}")
             if not self.wanted.bucket:
                 self._note_cost(done)
-            self.state.save(folder=str(done.folder), run_id=run_id)
-        self.state.finish("collect")
+        if run_id == self.state.get("run_id"):  # not a run that was only named: it is no part of what goes on here
+            self.state.save(folder=str(done.folder))
+            self.state.finish("collect")
         return done.folder
 
     def _notes(self) -> dict[str, Any]:
@@ -92,7 +93,8 @@ class Gathering(Loading):
 
     def folder(self, step: str) -> Path:
         """The collected run folder."""
-        found = Path(self.state.get("folder") or self.wanted.runs / self.run_id(step))
+        mine = None if self.wanted.run_id else self.state.get("folder")
+        found = Path(mine or self.wanted.runs / self.run_id(step))
         if not runfolder.holds_run(found):
             raise UsageError(step, str(found), "the run is not collected", "python -m experiment collect")
         return found

@@ -119,7 +119,7 @@ class Loading(Stack):
             if until_s is None:
                 self._wait_until_closed(bucket, run_id)
                 self.screen.say(f"run {run_id}: {seen.ended}")
-        if until_s is None:
+        if until_s is None and run_id == self.state.get("run_id"):
             self.state.finish("wait")
         return seen
 
