@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.runread import COUNTS, SERIES, Run, number
+from loadgen.runread import SERIES, Run, number
 from report import cycles, gates, measures, stalls, trust
 from report.effect import Effect, effects
 from report.windows import Comparison, Move, compare, find_moves, is_cycles
@@ -228,8 +228,3 @@ def _what_ran(run: Run) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else round(float(value), 6)
-
-
-def counts_of(window: Mapping[str, Any]) -> dict[str, int]:
-    """The ledger's counts of a window of report.json."""
-    return {name: int(window[name]) for name in COUNTS}
