@@ -166,9 +166,11 @@ def _outputs(kind: str, name: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it; assets become the path or text they hold, archives a mapping of those."""
+    """A value as JSON has it: assets as the path or text they hold, archives a mapping of those, secrets unwrapped."""
     import pulumi  # noqa: PLC0415 - see _run
+    from pulumi.runtime import rpc  # noqa: PLC0415 - see _run
 
+    value = rpc.unwrap_rpc_secret(value)
     if isinstance(value, pulumi.AssetArchive):
         assets = cast("Mapping[str, object]", value.assets)
         return {"archive": {name: _plain(asset) for name, asset in sorted(assets.items())}}

@@ -102,3 +102,10 @@ def test_a_program_that_fails_is_quoted() -> None:
     """The program's own message reaches the user."""
     with pytest.raises(ProgramError, match="shardCoutn"):
         declare(shardCoutn=2)
+
+
+def test_secret_inputs_are_read() -> None:
+    """A password makes the functions' variables a secret: they are found all the same."""
+    with_user = declare(cacheUsername="app", cachePassword="x" * 16, transitEncryption=True)
+    variables = declared.read(with_user).listener.function.environment
+    assert (variables["CACHE_USERNAME"], variables["CACHE_PASSWORD"]) == ("app", "x" * 16)
