@@ -7,6 +7,7 @@ prints one line of JSON: `{}` once it serves, or `{"error": ...}`. It ends when 
 import asyncio
 import gc
 import json
+import math
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -73,8 +74,11 @@ async def host(config: HostConfig) -> None:
 
 async def _report(function: Function, output: Path, clock: _Clock) -> None:
     """Append a line a second about the environments, once the run has started."""
+    at_s = math.floor(time.time())
     while True:
-        await asyncio.sleep(1.0 - time.time() % 1.0)
+        # By count, not by "until the next whole second": a sleep may end just before it, and the second come twice.
+        at_s = max(at_s + 1, math.floor(time.time()))
+        await asyncio.sleep(at_s - time.time())
         second = asdict(function.look())
         if clock.started_at_unix_s is None:
             continue

@@ -1,5 +1,6 @@
 """server.jsonl: what each node of the clusters did, once a second, and how busy the machine was."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -40,7 +41,12 @@ class Observer:
         self._thread.join(5)
 
     def _run(self) -> None:
-        while not self._ended.wait(1.0 - (time.time() - self._started_at_unix_s) % 1.0):
+        second = 0
+        while True:
+            # By count, not by "until the next whole second": a wait may end just before it, and the second come twice.
+            second = max(second + 1, math.floor(time.time() - self._started_at_unix_s))
+            if self._ended.wait(max(0.0, self._started_at_unix_s + second - time.time())):
+                return
             t_s = round(time.time() - self._started_at_unix_s, 3)
             self._append({"t_s": t_s, "node": "machine", **_machine()})
             for cluster in self._clusters():

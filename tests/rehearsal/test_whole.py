@@ -103,7 +103,11 @@ def check_whole(run: Path, log: str) -> None:
     assert ("application", 2) in shards
     log_lines = lines(run / "function.jsonl")
     assert sum(line["type"] == "ECL" and "t_s" not in line for line in log_lines) >= totals["ok"]
-    assert any(line["type"] == "environments" and line["busy_max"] > 0 for line in log_lines)
+    hosted = [line for line in log_lines if line["type"] == "environments"]
+    assert any(line["busy_max"] > 0 for line in hosted)
+    machine = [row for row in lines(run / "server.jsonl") if row["node"] == "machine"]
+    for samples in (hosted, machine):
+        assert 30 <= len(samples) <= samples[-1]["t_s"] - samples[0]["t_s"] + 2, "one a second"
 
     report = json.loads((run / "report.json").read_text())
     assert report["offered"] == report["ok"] == totals["offered"]
