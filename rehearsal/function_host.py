@@ -33,31 +33,33 @@ class HostConfig:
     api_port: int
 
 
-class _Clock:
-    """The run's start, once the rehearsal has told it."""
+class _Control:
+    """What the rehearsal tells and asks the host beside invocations."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: Function) -> None:
+        self._function = function
         self.started_at_unix_s: float | None = None
 
-    def control(self, path: str, payload: Any) -> dict[str, Any]:
+    def answer(self, path: str, payload: Any) -> dict[str, Any]:
+        """`/run` says when the run started; every answer says whether an invocation has met the limit so far."""
         if path == "/run":
             self.started_at_unix_s = float(payload["started_at_unix_s"])
-        return {}
+        return {"limit_was_reached": self._function.limit_was_reached}
 
 
 async def host(config: HostConfig) -> None:
     """Serve until standard input closes."""
     loop = asyncio.get_running_loop()
     functions = {spec.name: Function(spec) for spec in config.functions}
-    clock = _Clock()
+    forwarded = functions[config.listener_function]
+    control = _Control(forwarded)
     try:
         for function in functions.values():
             await function.start()
-        forwarded = functions[config.listener_function]
         await loop.create_server(
             balancer(forwarded, config.target_group_arn), "127.0.0.1", config.listener_port, backlog=_BACKLOG
         )
-        await loop.create_server(api(functions, clock.control), "127.0.0.1", config.api_port)
+        await loop.create_server(api(functions, control.answer), "127.0.0.1", config.api_port)
     except (InitError, OSError) as error:
         print(json.dumps({"error": str(error)}), flush=True)
         return
@@ -65,14 +67,14 @@ async def host(config: HostConfig) -> None:
     gc.collect()
     gc.freeze()
     closed = loop.run_in_executor(None, sys.stdin.read)
-    report = loop.create_task(_report(forwarded, Path(forwarded.spec.output), clock))
+    report = loop.create_task(_report(forwarded, Path(forwarded.spec.output), control))
     await closed
     report.cancel()
     for function in functions.values():
         function.stop()
 
 
-async def _report(function: Function, output: Path, clock: _Clock) -> None:
+async def _report(function: Function, output: Path, control: _Control) -> None:
     """Append a line a second about the environments, once the run has started."""
     at_s = math.floor(time.time())
     while True:
@@ -80,11 +82,11 @@ async def _report(function: Function, output: Path, clock: _Clock) -> None:
         at_s = max(at_s + 1, math.floor(time.time()))
         await asyncio.sleep(at_s - time.time())
         second = asdict(function.look())
-        if clock.started_at_unix_s is None:
+        if control.started_at_unix_s is None:
             continue
         line = {
             "type": "environments",
-            "t_s": round(time.time() - clock.started_at_unix_s, 3),
+            "t_s": round(time.time() - control.started_at_unix_s, 3),
             "count": function.environments,
             **second,
             "limit": function.spec.limit,

@@ -71,6 +71,7 @@ class Function:
     def __init__(self, spec: FunctionSpec) -> None:
         self.spec = spec
         self.second = Second()
+        self.limit_was_reached = False
         self._loop = asyncio.get_running_loop()
         self._idle: list[_Environment] = []
         self._environments: set[_Environment] = set()
@@ -124,6 +125,7 @@ class Function:
             task.add_done_callback(lambda done: done.exception())
         else:
             self.second.limit_reached += 1
+            self.limit_was_reached = True
 
     def look(self) -> Second:
         """What happened since the last call."""

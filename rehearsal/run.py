@@ -128,8 +128,17 @@ class Rehearsal:
         )
         observer.start()
         mover.start()
+        exhausted = False
+
+        def watch(state: dict[str, Any]) -> bool:
+            nonlocal exhausted
+            if not exhausted and running.limit_was_reached():
+                exhausted = True
+                recorder("limit.reached", what=f"{running.environments} function environments")
+            return self._show_load(state)
+
         try:
-            _await(running, self._show_load)
+            _await(running, watch)
             recorder.load_ended()
             view.end_live()
             mover.finish(_MOVE_LIMIT_S)

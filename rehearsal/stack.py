@@ -190,6 +190,10 @@ class Stack:
         """Let the function host know the run's start, for the times that it writes."""
         self._post("/run", {"started_at_unix_s": started_at_unix_s})
 
+    def limit_was_reached(self) -> bool:
+        """Whether an invocation has had to wait because as many environments as allowed were busy."""
+        return bool(self._post("/limit", {})["limit_was_reached"])
+
     def invoke_audit(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Invoke the audit function through Lambda's Invoke API."""
         return self._post(f"/2015-03-31/functions/{self.declared.audit.name}/invocations", event)

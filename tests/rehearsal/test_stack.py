@@ -4,6 +4,7 @@ import json
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,3 +116,13 @@ def test_an_audit_that_cannot_ask_is_not_complete(
     assert found["complete"] is False
     assert found["checked"] == 0
     assert found["problems"]
+
+
+def test_reaching_the_limit_of_environments_is_said(parts: Declared, start: Callable[[Declared], Stack]) -> None:
+    """Forty requests at once on four environments: all are answered, and the host says that some had to wait."""
+    running = start(parts)
+    assert not running.limit_was_reached()
+    with ThreadPoolExecutor(40) as pool:
+        asked = [pool.submit(urllib.request.urlopen, running.url, timeout=30) for _ in range(40)]
+        assert [each.result().status for each in asked] == [200] * 40
+    assert running.limit_was_reached()
