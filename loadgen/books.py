@@ -36,6 +36,7 @@ class OpenSecond:
         self.latencies = {series: Latencies() for series in SERIES}
         self.resolved: Counter[str] = Counter()  # rows by member
         self.rows = bytearray()
+        self.absent: list[Arrival] = []  # arrivals without a row, known once the second is closed
 
 
 class _Entry:
@@ -189,12 +190,28 @@ class Books:
         for series, latencies in found.latencies.items():
             self.phase_latencies[second.phase][series].add(latencies)
             self.above_range[series] += latencies.above_range
+        # Now, not when they are written: the epochs that tell whose they were are forgotten with the second.
+        found.absent = self._absent(found, low, high)
         self.leases.forget(low)
         return found
 
+    def _absent(self, found: OpenSecond, low: int, high: int) -> list[Arrival]:
+        """The arrivals of a second that nobody reported: unknown if they were granted, else never sent."""
+        if len(found.rows) // ROW.size >= high - low:
+            return []
+        reported = {row[0] for row in ROW.iter_unpack(found.rows)}
+        absent: list[Arrival] = []
+        for k in range(low, high):
+            if k not in reported:
+                member, granted = self.leases.owner(k)
+                cause = outcomes.NO_WORKER if member is None else outcomes.WORKER_LOST
+                name = outcomes.UNKNOWN if granted else outcomes.NAMES[cause]
+                absent.append(Arrival(k, self.schedule.planned_s(k), None, None, name))
+        return absent
+
     def arrivals(self, found: OpenSecond) -> list[Arrival]:
-        """The second's single arrivals in order, those without a row included."""
-        rows: dict[int, Arrival] = {}
+        """A closed second's single arrivals in order, those without a row included."""
+        rows = {arrival.k: arrival for arrival in found.absent}
         for row in ROW.iter_unpack(found.rows):
             k, planned, sent, done, outcome, connection, write, read, redirects, retries, _ = row
             ok = outcome == outcomes.OK
@@ -202,13 +219,6 @@ class Books:
             figures = _figure(connection), _figure(write), _figure(read)
             moves = (redirects, retries) if ok else (None, None)
             rows[k] = Arrival(k, *times, outcomes.name(outcome), *figures, *moves)
-        low, high = self.range_of(found.second.t_s)
-        for k in range(low, high) if len(rows) < high - low else ():
-            if k not in rows:
-                member, granted = self.leases.owner(k)
-                cause = outcomes.NO_WORKER if member is None else outcomes.WORKER_LOST
-                name = outcomes.UNKNOWN if granted else outcomes.NAMES[cause]
-                rows[k] = Arrival(k, self.schedule.planned_s(k), None, None, name)
         return [rows[k] for k in sorted(rows)]
 
 

@@ -179,6 +179,17 @@ class Cluster:
         """
         self._wait(self._covered, "all slots to be served and all replicas to follow")
 
+    def wait_until_agreed(self) -> None:
+        """Return when every node says the same of every node's slots and epoch.
+
+        A slot that goes back before its new owner's epoch is known everywhere can end with two nodes that each name the
+        other: no move may begin before the one before it is known.
+
+        Raises:
+            ClusterError: that took more than 20 s.
+        """
+        self._wait(self._agreed, "all nodes to agree on who owns which slots")
+
     def owners(self) -> dict[int, int]:
         """Slot -> number of the shard that owns it, as the primaries themselves say."""
         return {slot: shard.number for shard in self.shards for slot in shard.primary.slots()}
@@ -276,6 +287,10 @@ class Cluster:
                 return False
         return self._all_know_all()
 
+    def _agreed(self) -> bool:
+        views = [_view(node) for node in self.nodes]
+        return all(view == views[0] for view in views)
+
     def _all_know_all(self) -> bool:
         return all(_knows(node, other) for node in self.nodes for other in self.nodes)
 
@@ -326,6 +341,12 @@ def _knows(node: Node, other: Node) -> bool:
         line.startswith(other.id) and not any(flag in line for flag in ("handshake", "noaddr", "fail"))
         for line in text.splitlines()
     )
+
+
+def _view(node: Node) -> dict[str, tuple[str, tuple[tuple[int, int], ...]]]:
+    """What a node says of each primary: its epoch and its slots, without those that are being moved."""
+    lines = [line.split() for line in _text(node.cluster("NODES")).splitlines()]
+    return {words[0]: (words[6], tuple(_ranges_of(words[8:]))) for words in lines if "master" in words[2]}
 
 
 def _slots_of(words: Iterable[str]) -> Iterable[int]:

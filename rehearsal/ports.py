@@ -6,6 +6,8 @@ import socket
 # Below the ports that outgoing connections get (from 32768 on Linux, 49152 on macOS): at 900 new connections a second
 # a node that joins in mid-run would otherwise find its port taken by one of them.
 _LOWEST, _HIGHEST = 12000, 29999
+# Ports that this process has given out: a server that was told one may not listen on it yet.
+_given: set[int] = set()
 
 
 def free_ports(count: int) -> list[int]:
@@ -22,12 +24,16 @@ def free_ports(count: int) -> list[int]:
         for port in random.SystemRandom().sample(range(_LOWEST, _HIGHEST + 1), 1000):
             if len(held) == count:
                 break
+            if port in _given:
+                continue
             probe = _bound(port)
             if probe is not None:
                 held.append(probe)
         if len(held) < count:
             raise OSError(f"{count} free ports are needed between {_LOWEST} and {_HIGHEST}, {len(held)} were found")
-        return [probe.getsockname()[1] for probe in held]
+        ports = [probe.getsockname()[1] for probe in held]
+        _given.update(ports)
+        return ports
     finally:
         for probe in held:
             probe.close()

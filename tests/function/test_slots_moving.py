@@ -47,8 +47,10 @@ def _open(cluster: RealCluster, slot: int) -> Generator[tuple[Node, Node]]:
     finally:
         if slot in source.slots():
             _finish(source, target, slot)
+        cluster.wait_until_agreed()
         open_slot(target, source, slot)
         _finish(target, source, slot)
+        cluster.wait_until_agreed()
 
 
 def _lone_session(cluster: RealCluster) -> str:
