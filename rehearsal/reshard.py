@@ -163,6 +163,7 @@ def move_slots(
                 if time.monotonic() - last_report >= _PROGRESS_EVERY_S:
                     last_report = time.monotonic()
                     on_progress(moved)
+        on_progress(moved)
     cluster.wait_until_agreed()
     return keys
 

@@ -117,6 +117,7 @@ def test_keys_arrive_where_the_slot_went(make_cluster: Make, migration: Migratio
     assert sorted(added.primary.admin.keys("*")) == sorted(there)
     assert added.primary.slots() == list(slots)
     assert progress == sorted(progress)
+    assert progress[-1] == len(slots)
 
 
 def test_an_open_slot_answers_ask_and_then_moved(make_cluster: Make) -> None:
