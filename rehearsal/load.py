@@ -90,10 +90,6 @@ class Master:
         if not answer.get("success"):
             raise MasterError(f"POST /swarm: {answer.get('message', answer)}")
 
-    def stop(self) -> None:
-        """Stop the load as Locust's Stop button does."""
-        self._call("GET", "/stop")
-
     def event(self, name: str, fields: Mapping[str, Any]) -> float:
         """Record an event; returns its time in seconds since the run's start."""
         return float(self._call("POST", "/arrivals/events", json.dumps({"event": name, **fields}).encode())["t_s"])

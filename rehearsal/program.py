@@ -22,8 +22,6 @@ from infra import settings as infra_settings
 ROOT = infra_settings.ROOT
 _ACCOUNT = "000000000000"
 _REGION = "rehearsal"
-# Types whose inputs a change of shardCount may alter, as docs/architecture.md promises.
-CHANGED_BY_RESHARD = ("ReplicationGroup", "Dashboard")
 
 
 class ProgramError(Exception):
