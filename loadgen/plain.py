@@ -9,7 +9,9 @@ import ctypes
 import errno
 import select
 import socket
+import struct
 import sys
+import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol
@@ -17,7 +19,11 @@ from typing import Any, Protocol
 _PR_SET_TIMERSLACK = 29
 # One vocabulary for events: Linux's. EOF means that the peer sent its last byte, or that the connection is dead.
 READ, WRITE, EOF = 0x1, 0x4, 0x8 | 0x10 | 0x2000
+LAST = READ | 0x2000  # something to read, and the peer sent its last byte, in good order
 _EOF_ONCE = 0x2000 | 1 << 30  # EPOLLRDHUP, EPOLLONESHOT
+_SO_TIMESTAMPNS_NEW = 64  # asm-generic/socket.h; "new": two 64-bit numbers on every machine
+STAMP = struct.Struct("qq")  # seconds since 1970, nanoseconds
+STAMP_SPACE = socket.CMSG_SPACE(STAMP.size)
 
 
 def original(module: ModuleType, name: str) -> Any:
@@ -59,58 +65,101 @@ def resolve(host: str, port: int) -> list[tuple[int, Any]]:
     return list(seen)
 
 
+def stamp(sock: Any) -> bool:
+    """Let the kernel note when each reply came to this machine; whether it can (Linux from 5.1 on)."""
+    if sys.platform != "linux":
+        return False
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS_NEW, 1)
+    except OSError:
+        return False
+    return True
+
+
 class Poller(Protocol):
     """What the sender needs of epoll or kqueue. A closed descriptor leaves by itself."""
 
     def watch_read(self, fd: int) -> None:
-        """Wake once when there is something to read, or the peer is done."""
+        """Tell once when there is something to read, or the peer is done."""
         ...
 
     def watch_write(self, fd: int) -> None:
-        """Wake when a connection is made, or failed."""
+        """Tell when a connection is made, or failed."""
         ...
 
-    def now_read(self, fd: int) -> None:
-        """Again, or from `watch_write` to `watch_read`."""
+    def again_read(self, fd: int) -> None:
+        """`watch_read` once more."""
         ...
 
-    def wait(self, timeout_s: float) -> list[tuple[int, int]]:
-        """(descriptor, events) after at most the timeout, which is kept to well under a millisecond."""
+    def connected(self, fd: int) -> None:
+        """From `watch_write` to `watch_read`."""
+        ...
+
+    def sleep(self, timeout_s: float, *, replies: bool, connections: bool) -> None:
+        """Until there is something to tell, or the timeout, which is kept to well under a millisecond.
+
+        A system that can do so is not woken by replies, or connections, if these are not asked for.
+        """
+        ...
+
+    def ready(self) -> list[tuple[int, int]]:
+        """(descriptor, events) of what there is to tell now."""
         ...
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Give the descriptors back."""
         ...
 
 
 class EpollPoller(Poller):
-    """Linux. epoll's own timeout is in whole milliseconds; a `select` on its descriptor sleeps to the microsecond."""
+    """Linux. epoll's own timeout is in whole milliseconds; a `select` on its descriptor sleeps to the microsecond.
+
+    Connections are watched by an epoll of their own, inside the one for replies, so that one can be waited for alone.
+    """
 
     def __init__(self) -> None:
-        self._epoll = original(select, "epoll")()
-        self._fd = [self._epoll.fileno()]
+        self._replies = original(select, "epoll")()
+        self._connections = original(select, "epoll")()
+        self._all, self._some = [self._replies.fileno()], [self._connections.fileno()]
+        self._connections_fd: int = self._some[0]
+        self._replies.register(self._connections_fd, READ)
         # select() cannot watch descriptors from 1024 on
-        self._select = original(select, "select") if self._fd[0] < 1024 else None
+        fine = max(self._all[0], self._connections_fd) < 1024
+        self._select = original(select, "select") if fine else None
+        self._sleep = original(time, "sleep")
 
     def watch_read(self, fd: int) -> None:  # noqa: D102 - see Poller
-        self._epoll.register(fd, READ | _EOF_ONCE)
+        self._replies.register(fd, READ | _EOF_ONCE)
 
     def watch_write(self, fd: int) -> None:  # noqa: D102 - see Poller
-        self._epoll.register(fd, WRITE)
+        self._connections.register(fd, WRITE)
 
-    def now_read(self, fd: int) -> None:  # noqa: D102 - see Poller
-        self._epoll.modify(fd, READ | _EOF_ONCE)
+    def again_read(self, fd: int) -> None:  # noqa: D102 - see Poller
+        self._replies.modify(fd, READ | _EOF_ONCE)
 
-    def wait(self, timeout_s: float) -> list[tuple[int, int]]:  # noqa: D102 - see Poller
-        if timeout_s > 0:
-            if self._select is None:
-                return self._epoll.poll(timeout_s, 256)
-            if not self._select(self._fd, (), (), timeout_s)[0]:
-                return []
-        return self._epoll.poll(0, 256)
+    def connected(self, fd: int) -> None:  # noqa: D102 - see Poller
+        self._connections.unregister(fd)
+        self._replies.register(fd, READ | _EOF_ONCE)
+
+    def sleep(self, timeout_s: float, *, replies: bool, connections: bool) -> None:  # noqa: D102 - see Poller
+        if not replies and not connections:
+            self._sleep(timeout_s)
+        elif self._select is not None:
+            self._select(self._all if replies else self._some, (), (), timeout_s)
+        else:
+            (self._replies if replies else self._connections).poll(timeout_s, 1)
+
+    def ready(self) -> list[tuple[int, int]]:  # noqa: D102 - see Poller
+        found: list[tuple[int, int]] = self._replies.poll(0, 256)
+        for at, (fd, _) in enumerate(found):
+            if fd == self._connections_fd:
+                found[at : at + 1] = self._connections.poll(0, 256)
+                break
+        return found
 
     def close(self) -> None:  # noqa: D102 - see Poller
-        self._epoll.close()
+        self._connections.close()
+        self._replies.close()
 
 
 class KqueuePoller(Poller):
@@ -124,6 +173,7 @@ class KqueuePoller(Poller):
         self._add = original(select, "KQ_EV_ADD")
         self._once = original(select, "KQ_EV_ONESHOT")
         self._eof = original(select, "KQ_EV_EOF")
+        self._found: list[Any] = []
 
     def watch_read(self, fd: int) -> None:  # noqa: D102 - see Poller
         self._kqueue.control([self._kevent(fd, self._filter_read, self._add | self._once)], 0, 0)
@@ -131,12 +181,20 @@ class KqueuePoller(Poller):
     def watch_write(self, fd: int) -> None:  # noqa: D102 - see Poller
         self._kqueue.control([self._kevent(fd, self._filter_write, self._add | self._once)], 0, 0)
 
-    def now_read(self, fd: int) -> None:  # noqa: D102 - see Poller
+    def again_read(self, fd: int) -> None:  # noqa: D102 - see Poller
         self.watch_read(fd)
 
-    def wait(self, timeout_s: float) -> list[tuple[int, int]]:  # noqa: D102 - see Poller
+    def connected(self, fd: int) -> None:  # noqa: D102 - see Poller
+        self.watch_read(fd)
+
+    def sleep(self, timeout_s: float, *, replies: bool, connections: bool) -> None:  # noqa: D102 - see Poller
+        del replies, connections  # one queue for both
+        self._found = self._kqueue.control(None, 256, max(timeout_s, 0))
+
+    def ready(self) -> list[tuple[int, int]]:  # noqa: D102 - see Poller
+        found, self._found = self._found or self._kqueue.control(None, 256, 0), []
         events: list[tuple[int, int]] = []
-        for event in self._kqueue.control(None, 256, max(timeout_s, 0)):
+        for event in found:
             flags = READ if event.filter == self._filter_read else WRITE
             if event.flags & self._eof:
                 flags |= 0x2000

@@ -30,6 +30,10 @@ CLOSE_WAIT_S = 1.0  # how long the server may take to close a connection that it
 MAX_OVERDUE_S = 5.0  # an arrival that could not be sent for this long (a paused machine) is missed, not sent at random
 BURST = 32  # sends in a row before replies are looked at
 IDLE_WAKE_S = 0.05
+TIDY_EVERY_S = 0.02
+READ_BYTES = 16384
+# A reply that the kernel has stamped may be read later: with the next arrival due this soon, one waking serves both.
+SLEEP_THROUGH_S = 0.005
 
 _NAN = math.nan
 _MADE_NONBLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)  # a system call less, where the system has it
@@ -64,7 +68,7 @@ class _Exchange:
         self.k = k
         self.planned = planned
         self.sent = _NAN
-        self.done = False  # a row was written
+        self.done = False  # nothing more is waited for
         self.tries = 0
         self.sock: Any = None
         self.address: Any = None
@@ -72,7 +76,8 @@ class _Exchange:
         self.state = 0
 
 
-_CONNECT, _REPLY, _IDLE, _CLOSING = range(4)
+_CONNECT, _REPLY, _IDLE, _CLOSING, _READ = range(5)
+Note = tuple[int, int, bytes]  # what the kernel adds to a read: level, kind, content
 
 
 class Sender:
@@ -103,6 +108,11 @@ class Sender:
         self._now: Callable[[], float] = lambda: time.monotonic() - start_monotonic_s
         self._quit = False
         self._socket = plain.plain_socket()
+        # The kernel stamps replies while any socket asks for it: this one keeps it from switching on and off.
+        self._stamping = self._socket(socket.AF_INET, _STREAM)
+        self._stamps = plain.stamp(self._stamping)
+        self._stamped = False  # whether the last reply bore a stamp
+        self._now_ns, self._now_s = 0, 0.0  # the system's clock, and the run's, when replies were last collected
         self._poller = plain.poller()
         self._by_fd: dict[int, _Exchange] = {}
         self._waiting: deque[_Exchange] = deque()  # in the order sent, so deadlines come in order too
@@ -111,6 +121,7 @@ class Sender:
         self._closing: deque[tuple[float, _Exchange]] = deque()
         self._still_open: deque[tuple[float, _Exchange]] = deque()
         self._idle: list[_Exchange] = []
+        self._unread: list[tuple[_Exchange, bytes, float]] = []  # replies on closed connections, and when they came
         self._cursor = Cursor(schedule)
         self._examples: dict[int, int] = {}
 
@@ -131,35 +142,59 @@ class Sender:
             for exchange in list(self._by_fd.values()):
                 exchange.sock.close()
             self._poller.close()
+            self._stamping.close()
             self.stopped = True
 
     def _loop(self) -> None:
         plain.fine_timers()
-        now_of, wait, by_fd, cursor = self._now, self._poller.wait, self._by_fd, self._cursor
-        cpu_at = 0.0
+        monotonic, start = time.monotonic, self._start
+        sleep, cursor, connecting = self._poller.sleep, self._cursor, self._connecting
+        tidy_at = 0.0
         while not self._quit:
             if self.orders:
                 cursor.take(self.orders.popleft())
             due = cursor.next
-            now = now_of()
+            if self._keep_alive:
+                self._collect()  # which connections have become idle, and which have died meanwhile
+            now = monotonic() - start
             burst = BURST
             while due is not None and due[1] <= now and burst:
                 cursor.advance()
                 self._send(_Exchange(*due), now)
                 due = cursor.next
-                now = now_of()
+                now = monotonic() - start
                 burst -= 1
-            pause = IDLE_WAKE_S if due is None else min(IDLE_WAKE_S, due[1] - now)
-            for fd, events in wait(pause):
-                exchange = by_fd.get(fd)
-                if exchange is not None:
-                    self._event(fd, exchange, events)
-            now = now_of()
-            if self._waiting or self._connecting or self._overtime or self._closing or self._still_open:
+            self._collect()
+            now = monotonic() - start
+            if now >= tidy_at:
+                tidy_at = now + TIDY_EVERY_S
+                self._read_closed()
                 self._expire(now)
-            if now - cpu_at > 0.2:
-                cpu_at = now
                 self.cpu_s = time.thread_time()
+                now = monotonic() - start
+            pause = IDLE_WAKE_S if due is None else min(IDLE_WAKE_S, due[1] - now)
+            if pause > 0:
+                replies = pause > SLEEP_THROUGH_S or not self._stamped
+                sleep(pause, replies=replies, connections=bool(connecting))
+        self._read_closed()
+
+    def _collect(self) -> None:
+        """All replies and connections that are there."""
+        events = self._poller.ready()
+        if not events:
+            return
+        self._now_ns, self._now_s = time.time_ns(), self._now()
+        by_fd = self._by_fd
+        for fd, flags in events:
+            exchange = by_fd.get(fd)
+            if exchange is None:
+                continue
+            if exchange.state == _REPLY:
+                self._readable(fd, exchange, flags)
+            elif exchange.state == _CONNECT:
+                self._writable(fd, exchange)
+            else:  # idle or closing: the server closed it, or said something nobody asked for
+                self._drop(exchange)
 
     # -- sending
     # ----------------------------------------------------------------------------------------------------------
@@ -201,6 +236,8 @@ class Sender:
             return
         if not _MADE_NONBLOCKING:
             sock.setblocking(False)
+        if self._stamps:
+            plain.stamp(sock)
         exchange.sock = sock
         if not exchange.tries:
             exchange.sent = self._now()
@@ -273,15 +310,6 @@ class Sender:
     # -- replies
     # ----------------------------------------------------------------------------------------------------------
 
-    def _event(self, fd: int, exchange: _Exchange, events: int) -> None:
-        state = exchange.state
-        if state == _REPLY:
-            self._readable(fd, exchange, events)
-        elif state == _CONNECT:
-            self._writable(fd, exchange)
-        else:  # idle or closing: the server closed it, or said something nobody asked for
-            self._drop(exchange)
-
     def _writable(self, fd: int, exchange: _Exchange) -> None:
         try:
             exchange.sock.send(self._request)
@@ -292,13 +320,13 @@ class Sender:
             self._refused(exchange, code)
             return
         exchange.state = _REPLY
-        self._poller.now_read(fd)
+        self._poller.connected(fd)
 
     def _readable(self, fd: int, exchange: _Exchange, events: int) -> None:
         try:
-            data = exchange.sock.recv(16384)
+            data, notes, _, _ = exchange.sock.recvmsg(READ_BYTES, plain.STAMP_SPACE)
         except BlockingIOError:
-            self._poller.now_read(fd)
+            self._poller.again_read(fd)
             return
         except OSError as error:
             self._failed(exchange, outcomes.RESET, f"{self._where(exchange)}: {error.strerror}")
@@ -306,51 +334,83 @@ class Sender:
         closed = not data
         if exchange.data:
             data = exchange.data + data
+        if events == plain.LAST and not closed and len(data) < READ_BYTES:
+            # All there is: what it says can wait until many are read in one go, which costs half.
+            self._unread.append((exchange, data, self._arrived(exchange, notes)))
+            self._drop(exchange)
+            self.in_flight -= 1
+            exchange.state, exchange.done = _READ, True
+            return
+        self._read(exchange, data, notes, events, closed=closed)
+
+    def _read_closed(self) -> None:
+        """What the replies say whose connections are closed already."""
+        unread, self._unread = self._unread, []
+        for exchange, data, done in unread:
+            try:
+                reply = http1.parse(data, closed=True)
+                if reply is None:
+                    self._cut(exchange, data, done)
+                else:
+                    self._replied(exchange, reply, done, closed=True)
+            except http1.ReplyError as error:
+                self._failed(exchange, error.outcome, str(error), done)
+
+    def _read(self, exchange: _Exchange, data: bytes, notes: list[Note], events: int, *, closed: bool) -> None:
         try:
             reply = http1.parse(data, closed=closed)
-            if reply is None:
+            if reply is not None:
+                done = self._arrived(exchange, notes)
+                self._replied(exchange, reply, done, closed=closed or bool(events & plain.EOF))
+            elif closed:
+                self._cut(exchange, data, self._now())
+            else:
                 exchange.data = data
-                if not closed:
-                    self._poller.now_read(fd)
-                else:
-                    cut = (
-                        f"the connection closed after {len(data)} bytes"
-                        if data
-                        else "the connection closed without a reply"
-                    )
-                    self._failed(exchange, outcomes.CLOSED, f"{self._where(exchange)}: {cut}")
-                return
-            self._replied(fd, exchange, reply, closed=closed or bool(events & plain.EOF))
+                self._poller.again_read(exchange.sock.fileno())
         except http1.ReplyError as error:
             self._failed(exchange, error.outcome, str(error))
 
-    def _replied(self, fd: int, exchange: _Exchange, reply: http1.Reply, *, closed: bool) -> None:
+    def _cut(self, exchange: _Exchange, data: bytes, done: float) -> None:
+        cut = f"the connection closed after {len(data)} bytes" if data else "the connection closed without a reply"
+        self._failed(exchange, outcomes.CLOSED, f"{self._where(exchange)}: {cut}", done)
+
+    def _arrived(self, exchange: _Exchange, notes: list[Note]) -> float:
+        """When a reply came to this machine, by the kernel's stamp on its last piece; without one, now."""
         now = self._now()
-        if now - exchange.sent > self._limits.time_limit_s:
-            self._failed(
-                exchange, outcomes.LATE_REPLY, f"answered after {now - exchange.sent:.3f} s, status {reply.status}"
-            )
+        self._stamped = bool(notes)
+        if notes:
+            seconds, ns = plain.STAMP.unpack(notes[0][2])
+            done = self._now_s + (seconds * 1_000_000_000 + ns - self._now_ns) * 1e-9
+            if exchange.sent < done < now:  # else the system's clock was set meanwhile
+                return done
+        return now
+
+    def _replied(self, exchange: _Exchange, reply: http1.Reply, done: float, *, closed: bool) -> None:
+        if done - exchange.sent > self._limits.time_limit_s:
+            detail = f"answered after {done - exchange.sent:.3f} s, status {reply.status}"
+            self._failed(exchange, outcomes.LATE_REPLY, detail, done)
             return
         if 200 <= reply.status < 300:
-            figures = http1.figures(reply.body)
-            self._row(exchange, now, outcomes.OK, figures)
+            self._row(exchange, done, outcomes.OK, http1.figures(reply.body))
         else:
             outcome = outcomes.HTTP + reply.status
-            self._row(exchange, now, outcome, http1.NOTHING)
+            self._row(exchange, done, outcome, http1.NOTHING)
             self._example(outcome, reply.body[:500].decode("utf-8", "replace") or "(no body)")
+        if exchange.state == _READ:
+            return
         self.in_flight -= 1
         if closed or self._quit:
             self._drop(exchange)
         elif self._keep_alive and reply.reusable:
             exchange.state, exchange.data = _IDLE, b""
             self._idle.append(exchange)
-            self._poller.now_read(fd)  # so that a connection which dies while idle is noticed
+            self._poller.again_read(exchange.sock.fileno())  # so that a connection which dies while idle is noticed
         else:
             # Who closes first keeps the port blocked for a minute: leave that to the server, which was asked to close.
             # Nobody is woken for it (watch_read wakes once): it is looked at with the next ones.
             exchange.state = _CLOSING
-            del self._by_fd[fd]
-            self._closing.append((now, exchange))
+            del self._by_fd[exchange.sock.fileno()]
+            self._closing.append((done, exchange))
 
     # -- time
     # ---------------------------------------------------------------------------------------------------------------
@@ -423,11 +483,12 @@ class Sender:
         self._row(exchange, _NAN, outcome, http1.NOTHING)
         self._example(outcome, detail)
 
-    def _failed(self, exchange: _Exchange, outcome: int, detail: str) -> None:
-        self._row(exchange, self._now(), outcome, http1.NOTHING)
-        self.in_flight -= 1
+    def _failed(self, exchange: _Exchange, outcome: int, detail: str, done: float | None = None) -> None:
+        self._row(exchange, self._now() if done is None else done, outcome, http1.NOTHING)
         self._example(outcome, detail)
-        self._drop(exchange)
+        if exchange.state != _READ:
+            self.in_flight -= 1
+            self._drop(exchange)
 
     def _drop(self, exchange: _Exchange) -> None:
         sock = exchange.sock

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ from loadgen.sender import Limits
 from tests.loadgen.servers import GOOD, Behaviour, Exchange, Server, send
 
 SHORT = Limits(time_limit_s=0.3, connect_limit_s=0.3)
+
+
+@pytest.fixture(params=["stamps", "no stamps"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A kernel that stamps replies, and one that does not, such as macOS's."""
+    if request.param == "no stamps":
+        monkeypatch.setattr(plain, "stamp", lambda _: False)
+    return str(request.param)
 
 
 async def good(exchange: Exchange) -> None:
@@ -132,6 +141,7 @@ async def late(exchange: Exchange) -> None:
         (bad_gateway, "http_502"),
     ],
 )
+@pytest.mark.usefixtures("kernel")
 def test_each_way_to_answer_has_its_name(behaviour: Behaviour, outcome: str) -> None:
     """Whatever the server does, every arrival gets a row, under the name of what happened."""
     with Server(behaviour).running() as server:
@@ -197,6 +207,43 @@ def test_the_cap_on_arrivals_in_flight() -> None:
     assert all(math.isnan(row.sent_s) for row in sent.rows if row.k >= 7)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux stamps replies")
+def test_a_reply_is_timed_when_it_came_not_when_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One waking serves an arrival and the reply before it; the kernel's stamp says when that reply really came."""
+    wakings: list[bool] = []
+    sleep = plain.EpollPoller.sleep
+
+    def counted(poller: plain.EpollPoller, timeout_s: float, *, replies: bool, connections: bool) -> None:
+        sleep(poller, timeout_s, replies=replies, connections=connections)
+        wakings.append(replies)
+
+    monkeypatch.setattr(plain.EpollPoller, "sleep", counted)
+
+    async def soon(exchange: Exchange) -> None:
+        await asyncio.sleep(0.001)
+        exchange.reply()
+
+    with Server(soon).running() as server:
+        sent = send(server.port, rate=250, seconds=1)
+    assert sent.outcomes == {"ok": 250}
+    assert wakings.count(False) > 200, "slept through the replies"
+    assert len(wakings) < 400, "not woken twice an arrival"
+    service_ms = sorted((row.done_s - row.sent_s) * 1000 for row in sent.rows)
+    assert 1.0 <= service_ms[125] < 3.0, "what the server took, not the 4 ms until the next arrival"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux stamps replies")
+def test_a_clock_that_was_set_does_not_reach_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stamps are in the system's time: one that jumps makes them unbelievable, and the time of reading is taken."""
+    jumps = iter(range(10**9))
+    monkeypatch.setattr(time, "time_ns", lambda: next(jumps) * 10**10)
+    with Server(good).running() as server:
+        sent = send(server.port)
+    assert sent.outcomes == {"ok": 30}
+    assert all(0 < row.done_s - row.sent_s < 1 for row in sent.rows)
+
+
+@pytest.mark.usefixtures("kernel")
 def test_keep_alive_uses_few_connections() -> None:
     """Connections are used again, one at a time each."""
     with Server(good).running() as server:
@@ -206,6 +253,7 @@ def test_keep_alive_uses_few_connections() -> None:
     assert server.connections < 30
 
 
+@pytest.mark.usefixtures("kernel")
 def test_connections_that_die_while_idle_cost_no_arrival() -> None:
     """A server that closes each connection a moment after its answer: the sender notices, and makes new ones."""
 
