@@ -9,7 +9,6 @@ import ctypes
 import errno
 import select
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable
@@ -21,9 +20,6 @@ _PR_SET_TIMERSLACK = 29
 READ, WRITE, EOF = 0x1, 0x4, 0x8 | 0x10 | 0x2000
 LAST = READ | 0x2000  # something to read, and the peer sent its last byte, in good order
 _EOF_ONCE = 0x2000 | 1 << 30  # EPOLLRDHUP, EPOLLONESHOT
-_SO_TIMESTAMPNS_NEW = 64  # asm-generic/socket.h; "new": two 64-bit numbers on every machine
-STAMP = struct.Struct("qq")  # seconds since 1970, nanoseconds
-STAMP_SPACE = socket.CMSG_SPACE(STAMP.size)
 
 
 def original(module: ModuleType, name: str) -> Any:
@@ -63,17 +59,6 @@ def resolve(host: str, port: int) -> list[tuple[int, Any]]:
         if family in (socket.AF_INET, socket.AF_INET6):
             seen[int(family), address] = None
     return list(seen)
-
-
-def stamp(sock: Any) -> bool:
-    """Let the kernel note when each reply came to this machine; whether it can (Linux from 5.1 on)."""
-    if sys.platform != "linux":
-        return False
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS_NEW, 1)
-    except OSError:
-        return False
-    return True
 
 
 class Poller(Protocol):

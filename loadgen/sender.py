@@ -9,7 +9,6 @@ import errno
 import math
 import os
 import socket
-import struct
 import time
 import traceback
 from collections import deque
@@ -18,15 +17,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadgen import http1, outcomes, plain
+from loadgen.closing import Closing
 from loadgen.cursor import Cursor
 from loadgen.leases import Piece
 from loadgen.outcomes import ROW
 from loadgen.resolver import Resolver
 from loadgen.schedule import Schedule
+from loadgen.stamps import SPACE, Notes, Stamps, stamp
 
 LATE_REPLY_WAIT_S = 1.0  # how long an answer after the time limit is still waited for, to be named as such
-CLOSE_CHECK_S = 0.02  # when to look whether the server has closed its side, as it was asked to
-CLOSE_WAIT_S = 1.0  # how long the server may take to close a connection that it said it would close
 MAX_OVERDUE_S = 5.0  # an arrival that could not be sent for this long (a paused machine) is missed, not sent at random
 BURST = 32  # sends in a row before replies are looked at
 IDLE_WAKE_S = 0.05
@@ -38,7 +37,6 @@ SLEEP_THROUGH_S = 0.005
 _NAN = math.nan
 _MADE_NONBLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)  # a system call less, where the system has it
 _STREAM = socket.SOCK_STREAM | _MADE_NONBLOCKING
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _CONNECTING = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, 0})
 _OUTCOME_OF_ERRNO = {
     errno.ECONNREFUSED: outcomes.REFUSED,
@@ -76,8 +74,7 @@ class _Exchange:
         self.state = 0
 
 
-_CONNECT, _REPLY, _IDLE, _CLOSING, _READ = range(5)
-Note = tuple[int, int, bytes]  # what the kernel adds to a read: level, kind, content
+_CONNECT, _REPLY, _IDLE, _READ = range(4)
 
 
 class Sender:
@@ -108,18 +105,13 @@ class Sender:
         self._now: Callable[[], float] = lambda: time.monotonic() - start_monotonic_s
         self._quit = False
         self._socket = plain.plain_socket()
-        # The kernel stamps replies while any socket asks for it: this one keeps it from switching on and off.
-        self._stamping = self._socket(socket.AF_INET, _STREAM)
-        self._stamps = plain.stamp(self._stamping)
-        self._stamped = False  # whether the last reply bore a stamp
-        self._now_ns, self._now_s = 0, 0.0  # the system's clock, and the run's, when replies were last collected
+        self._stamps = Stamps(self._now)
         self._poller = plain.poller()
         self._by_fd: dict[int, _Exchange] = {}
         self._waiting: deque[_Exchange] = deque()  # in the order sent, so deadlines come in order too
         self._connecting: deque[_Exchange] = deque()
         self._overtime: deque[tuple[float, _Exchange]] = deque()
-        self._closing: deque[tuple[float, _Exchange]] = deque()
-        self._still_open: deque[tuple[float, _Exchange]] = deque()
+        self._closing = Closing()
         self._idle: list[_Exchange] = []
         self._unread: list[tuple[_Exchange, bytes, float]] = []  # replies on closed connections, and when they came
         self._cursor = Cursor(schedule)
@@ -142,7 +134,8 @@ class Sender:
             for exchange in list(self._by_fd.values()):
                 exchange.sock.close()
             self._poller.close()
-            self._stamping.close()
+            self._closing.close()
+            self._stamps.close()
             self.stopped = True
 
     def _loop(self) -> None:
@@ -170,11 +163,12 @@ class Sender:
                 tidy_at = now + TIDY_EVERY_S
                 self._read_closed()
                 self._expire(now)
+                self._closing.tidy(now)
                 self.cpu_s = time.thread_time()
                 now = monotonic() - start
             pause = IDLE_WAKE_S if due is None else min(IDLE_WAKE_S, due[1] - now)
             if pause > 0:
-                replies = pause > SLEEP_THROUGH_S or not self._stamped
+                replies = pause > SLEEP_THROUGH_S or not self._stamps.seen
                 sleep(pause, replies=replies, connections=bool(connecting))
         self._read_closed()
 
@@ -183,7 +177,7 @@ class Sender:
         events = self._poller.ready()
         if not events:
             return
-        self._now_ns, self._now_s = time.time_ns(), self._now()
+        self._stamps.mark()
         by_fd = self._by_fd
         for fd, flags in events:
             exchange = by_fd.get(fd)
@@ -193,7 +187,7 @@ class Sender:
                 self._readable(fd, exchange, flags)
             elif exchange.state == _CONNECT:
                 self._writable(fd, exchange)
-            else:  # idle or closing: the server closed it, or said something nobody asked for
+            else:  # idle: the server closed it, or said something nobody asked for
                 self._drop(exchange)
 
     # -- sending
@@ -236,8 +230,8 @@ class Sender:
             return
         if not _MADE_NONBLOCKING:
             sock.setblocking(False)
-        if self._stamps:
-            plain.stamp(sock)
+        if self._stamps.possible:
+            stamp(sock)
         exchange.sock = sock
         if not exchange.tries:
             exchange.sent = self._now()
@@ -324,7 +318,7 @@ class Sender:
 
     def _readable(self, fd: int, exchange: _Exchange, events: int) -> None:
         try:
-            data, notes, _, _ = exchange.sock.recvmsg(READ_BYTES, plain.STAMP_SPACE)
+            data, notes, _, _ = exchange.sock.recvmsg(READ_BYTES, SPACE)
         except BlockingIOError:
             self._poller.again_read(fd)
             return
@@ -336,7 +330,7 @@ class Sender:
             data = exchange.data + data
         if events == plain.LAST and not closed and len(data) < READ_BYTES:
             # All there is: what it says can wait until many are read in one go, which costs half.
-            self._unread.append((exchange, data, self._arrived(exchange, notes)))
+            self._unread.append((exchange, data, self._stamps.arrived_s(notes, exchange.sent)))
             self._drop(exchange)
             self.in_flight -= 1
             exchange.state, exchange.done = _READ, True
@@ -356,11 +350,11 @@ class Sender:
             except http1.ReplyError as error:
                 self._failed(exchange, error.outcome, str(error), done)
 
-    def _read(self, exchange: _Exchange, data: bytes, notes: list[Note], events: int, *, closed: bool) -> None:
+    def _read(self, exchange: _Exchange, data: bytes, notes: Notes, events: int, *, closed: bool) -> None:
         try:
             reply = http1.parse(data, closed=closed)
             if reply is not None:
-                done = self._arrived(exchange, notes)
+                done = self._stamps.arrived_s(notes, exchange.sent)
                 self._replied(exchange, reply, done, closed=closed or bool(events & plain.EOF))
             elif closed:
                 self._cut(exchange, data, self._now())
@@ -373,17 +367,6 @@ class Sender:
     def _cut(self, exchange: _Exchange, data: bytes, done: float) -> None:
         cut = f"the connection closed after {len(data)} bytes" if data else "the connection closed without a reply"
         self._failed(exchange, outcomes.CLOSED, f"{self._where(exchange)}: {cut}", done)
-
-    def _arrived(self, exchange: _Exchange, notes: list[Note]) -> float:
-        """When a reply came to this machine, by the kernel's stamp on its last piece; without one, now."""
-        now = self._now()
-        self._stamped = bool(notes)
-        if notes:
-            seconds, ns = plain.STAMP.unpack(notes[0][2])
-            done = self._now_s + (seconds * 1_000_000_000 + ns - self._now_ns) * 1e-9
-            if exchange.sent < done < now:  # else the system's clock was set meanwhile
-                return done
-        return now
 
     def _replied(self, exchange: _Exchange, reply: http1.Reply, done: float, *, closed: bool) -> None:
         if done - exchange.sent > self._limits.time_limit_s:
@@ -406,11 +389,8 @@ class Sender:
             self._idle.append(exchange)
             self._poller.again_read(exchange.sock.fileno())  # so that a connection which dies while idle is noticed
         else:
-            # Who closes first keeps the port blocked for a minute: leave that to the server, which was asked to close.
-            # Nobody is woken for it (watch_read wakes once): it is looked at with the next ones.
-            exchange.state = _CLOSING
             del self._by_fd[exchange.sock.fileno()]
-            self._closing.append((done, exchange))
+            self._closing.add(exchange.sock, done)
 
     # -- time
     # ---------------------------------------------------------------------------------------------------------------
@@ -438,21 +418,6 @@ class Sender:
                 self._failed(
                     exchange, outcomes.TIMEOUT, f"{self._where(exchange)}: no reply in {limits.time_limit_s:g} s"
                 )
-        if self._closing or self._still_open:
-            self._close_sockets(now)
-
-    def _close_sockets(self, now: float) -> None:
-        while self._closing and now - self._closing[0][0] > CLOSE_CHECK_S:
-            done, exchange = self._closing.popleft()
-            if _closed_by_peer(exchange.sock):
-                exchange.sock.close()
-            else:
-                self._still_open.append((done, exchange))
-        while self._still_open and now - self._still_open[0][0] > CLOSE_WAIT_S:
-            sock = self._still_open.popleft()[1].sock
-            if not _closed_by_peer(sock):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            sock.close()
 
     def _expire_connecting(self, now: float) -> None:
         limits = self._limits
@@ -509,12 +474,3 @@ class Sender:
             return "(no address)"
         host, port = exchange.address[1][:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _closed_by_peer(sock: Any) -> bool:
-    try:
-        return not sock.recv(1024)  # an end, or bytes that nobody asked for
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True

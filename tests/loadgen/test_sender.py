@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen import plain
+from loadgen import plain, stamps
 from loadgen.leases import Piece
 from loadgen.resolver import Resolver, Target, TargetError
 from loadgen.sender import Limits
@@ -25,7 +25,7 @@ SHORT = Limits(time_limit_s=0.3, connect_limit_s=0.3)
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A kernel that stamps replies, and one that does not, such as macOS's."""
     if request.param == "no stamps":
-        monkeypatch.setattr(plain, "stamp", lambda _: False)
+        monkeypatch.setattr(stamps, "stamp", lambda _: False)
     return str(request.param)
 
 
