@@ -177,14 +177,20 @@ def shading(found: Findings) -> dict[str, Any]:
 
 def _load(run: Run, t_s: Floats) -> Chart:
     columns = run.seconds
+    # A profile may end within a second: the rate in the part of it that was planned, not a fall to almost nothing.
+    planned_s = np.clip(run.number("duration_s", np.inf) - columns.t_s, 1e-3, 1.0)
+
+    def rate(name: str) -> Floats:
+        return columns[name] / planned_s
+
     traces = [
-        line("offered", t_s, columns["offered"].astype(np.float64), "muted", "dot"),
-        line("sent", t_s, columns["sent"].astype(np.float64), "p95", "dash"),
-        line("good replies", t_s, columns["ok"].astype(np.float64), "p50"),
+        line("offered", t_s, rate("offered"), "muted", "dot"),
+        line("sent", t_s, rate("sent"), "p95", "dash"),
+        line("good replies", t_s, rate("ok"), "p50"),
     ]
     for name, dash in (("failed", "solid"), ("missed", "dash"), ("unknown", "dot"), ("late", "dashdot")):
         if columns[name].any():
-            traces.append(line(name, t_s, columns[name].astype(np.float64), "p99", dash))
+            traces.append(line(name, t_s, rate(name), "p99", dash))
     offered, ok = int(columns["offered"].sum()), int(columns["ok"].sum())
     return Chart(
         "load",

@@ -35,7 +35,7 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
             f"INVALID: this run cannot carry a claim about latency ({len(report['reasons'])} of its checks failed)."
         )
     if report["cycles"]:
-        said += _cycles(report["cycles"])
+        said += _cycles(report["cycles"], report["moves"])
     elif report["reshard"] is None:
         said.append("No slots moved in this run, so it says nothing about resharding.")
     else:
@@ -110,24 +110,51 @@ def _in_the_sham(stall: Mapping[str, Any] | None) -> str:
     return f" ({milliseconds(stall['stall_ms'])} in the sham)" if stall else ""
 
 
-def _cycles(effects: Sequence[Mapping[str, Any]]) -> list[str]:
-    said: list[str] = []
-    for series in ("read", "write", "connection"):
-        said += [
-            f"{series} {effect['stat']} {effect['effect_ms']:+.3f} ms "
-            f"({effect['low_ms']:+.3f} to {effect['high_ms']:+.3f})"
-            for effect in effects
-            if (effect["series"], effect["direction"]) == (series, "all") and effect["effect_ms"] is not None
-        ]
+def _cycles(effects: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]]) -> list[str]:
     first = effects[0]
     way = _WAYS.get(first["migration"] or "", "")
-    count = f"{first['real_moves']} real moves{way} against {first['sham_moves']} shams"
-    if not said:
-        return [f"{count}: too few for an interval."]
-    lead = "Effect of moving slots, with its 95 % interval" if first["headline"] else (
-        "Effect of moving slots, with an interval of too few moves for a headline"
+    said: list[str] = []
+    real, sham = ([move for move in moves if move["kind"] == kind] for kind in ("real", "sham"))
+    took = sorted(move["duration_ms"] for move in real if move["duration_ms"] is not None)
+    if took:
+        each = milliseconds(took[0]) if len(took) == 1 else f"{milliseconds(took[0])} to {milliseconds(took[-1])} each"
+        said.append(f"Slots moved {len(took)} times{way}, {each}{_worst_stall(real, sham)}.")
+    count = f"{first['real_moves']} real moves against {first['sham_moves']} shams"
+    lead = "Effect of a move, with its 95 % interval" if first["headline"] else (
+        "Effect of a move, with an interval of too few moves for a headline"
     )  # fmt: skip
-    return [f"{lead}, from {count}: {'; '.join(said)}."]
+    by_stat = {stat: _effects_on(stat, effects) for stat in ("p99", "p50")}
+    if not any(by_stat.values()):
+        return [*said, f"{count}: too few for an interval."]
+    told = ". ".join(f"On {stat}: {', '.join(parts)}" for stat, parts in by_stat.items() if parts)
+    return [*said, f"{lead}, from {count}. {told}."]
+
+
+def _worst_stall(real: Sequence[Mapping[str, Any]], sham: Sequence[Mapping[str, Any]]) -> str:
+    worst, worst_sham = (
+        max((move["stall_ms"] for move in moves if move["stall_ms"] is not None), default=None)
+        for moves in (real, sham)
+    )
+    if worst is None:
+        return ""
+    beside = "" if worst_sham is None else f" ({milliseconds(worst_sham) if worst_sham else 'none'} in the shams)"
+    return f"; the longest stall around one was {milliseconds(worst)}{beside}" if worst else f"; no stall{beside}"
+
+
+def _effects_on(stat: str, effects: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Read, write and connection: each effect in ms over all moves, in brackets its interval."""
+    found = {effect["series"]: effect for effect in effects if (effect["stat"], effect["direction"]) == (stat, "all")}
+    return [
+        f"{series} {_signed(effect['effect_ms'])} ms ({_signed(effect['low_ms'])} to {_signed(effect['high_ms'])})"
+        for series in ("read", "write", "connection")
+        if (effect := found.get(series)) is not None and effect["effect_ms"] is not None
+    ]
+
+
+def _signed(value_ms: float) -> str:
+    if abs(value_ms) >= 100:
+        return f"{value_ms:+.0f}"
+    return f"{value_ms:+.3f}" if abs(value_ms) < 1 else f"{value_ms:+.3g}"
 
 
 def _survival(report: Mapping[str, Any]) -> str:
