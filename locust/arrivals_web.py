@@ -1,14 +1,16 @@
 """The master's own pages beside Locust's: the Arrivals tab, and what the rehearsal and the experiment ask and say."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from flask import Response, jsonify, request
-from locust.runners import MasterRunner
+from locust.runners import STATE_CLEANUP, STATE_RUNNING, STATE_STOPPING, MasterRunner
 from locust.web import WebUI
 
 from arrivals_options import OptionError
-from loadgen.coordinator import Coordinator, RunError
+from loadgen.coordinator import ACTIVE, Coordinator, RunError
 from loadgen.latency import SERIES
 
 COLUMNS = (
@@ -34,6 +36,9 @@ LABELS = {
     "read": "Cache: read",
 }
 
+ENDING = frozenset({STATE_STOPPING, STATE_CLEANUP})
+END_WITHIN_S = 20.0  # what Locust may take to end its test
+
 
 def attach(web_ui: WebUI, coordinator: Coordinator, check: Callable[[], object], runner: object) -> None:
     """Add the routes and the tab."""
@@ -58,13 +63,17 @@ def attach(web_ui: WebUI, coordinator: Coordinator, check: Callable[[], object],
     app.add_url_rule(f"{base}/arrivals/notes", "arrivals_notes", guard(lambda: _notes(coordinator)), methods=["POST"])
 
     locust_swarm: Callable[[], Any] = app.view_functions["locust.swarm"]
-    app.view_functions["locust.swarm"] = lambda: _refusal(web_ui, check, runner) or locust_swarm()
+    app.view_functions["locust.swarm"] = lambda: (
+        _still_going(coordinator, runner) or _refusal(web_ui, check, runner) or locust_swarm()
+    )
 
     @app.after_request
     def extend_statistics(response: Response) -> Response:  # pyright: ignore[reportUnusedFunction] - Flask calls it
         if request.path == f"{base}/stats/requests" and response.is_json:
             content: Any = response.get_json()
             _precise(web_ui, content["stats"])
+            if content["state"] in ENDING:
+                content["state"] = STATE_RUNNING  # in any other state the page stops asking, and never learns the end
             content["extended_stats"] = [{"key": "arrivals", "data": rows(coordinator.live())}]
             response.set_data(app.json.dumps(content))
         return response
@@ -101,6 +110,21 @@ def _notes(coordinator: Coordinator) -> tuple[Response, int]:
     except RunError as error:
         return jsonify({"error": str(error)}), 409
     return jsonify({}), 200
+
+
+def _still_going(coordinator: Coordinator, runner: Any) -> Response | None:
+    """Locust answers a start during a test as if it had started, and ignores it: wait for its end, or say so."""
+    until = time.monotonic() + END_WITHIN_S
+    while runner.shape_greenlet is not None or runner.state in ENDING:
+        if coordinator.state in ACTIVE and runner.state not in ENDING:
+            message = f"a run is {coordinator.state}; stop it, or wait for its end, before you start another"
+        elif time.monotonic() > until:
+            message = "Locust has not ended the last test yet; try again in a moment"
+        else:  # the run is over, and Locust notices within a second
+            gevent.sleep(0.05)
+            continue
+        return jsonify({"success": False, "message": message, "host": runner.environment.host})
+    return None
 
 
 def _refusal(web_ui: WebUI, check: Callable[[], object], runner: object) -> Response | None:

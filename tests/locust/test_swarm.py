@@ -3,6 +3,7 @@
 import random
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -130,9 +131,11 @@ def test_start_stop_and_start_again(tmp_path: Path, profile: str) -> None:
         assert first.total("offered") < 2 * OFFERED
         assert len(first.arrivals) == first.total("offered")  # all of it lies within 10 s of the event
 
-        wait_for("Locust to be stopped", lambda: it.get("/stats/requests")["state"] == "stopped")
-        assert it.post("/swarm", b"load_scale=1&load_compress=2")[1]["success"]
+        assert it.post("/swarm", b"load_scale=1&load_compress=2")[1]["success"]  # at once, while Locust still ends
         it.wait_state("running")
+        status, refused = it.post("/swarm", b"load_scale=7")
+        assert (status, refused["success"]) == (200, False)
+        assert "a run is running; stop it" in refused["message"]
         statistics = wait_for(
             "statistics", lambda: len((found := it.get("/stats/requests"))["stats"]) == 5 and found
         )  # fmt: skip
@@ -149,8 +152,36 @@ def test_start_stop_and_start_again(tmp_path: Path, profile: str) -> None:
         assert entries["Aggregated"]["num_requests"] == entries["/"]["num_requests"] == OFFERED // 2
         assert entries["connection"]["median_response_time"] == pytest.approx(3.1, rel=0.01)
         assert entries["write"]["median_response_time"] == pytest.approx(0.2, rel=0.01)
+        wait_for("Locust to be stopped", lambda: it.get("/stats/requests")["state"] == "stopped")
         it.master.send_signal(signal.SIGTERM)
         assert it.master.wait(30) == 0
+
+
+def test_a_start_right_after_the_end_starts(tmp_path: Path) -> None:
+    """Locust would answer such a start as good and ignore it, for it ends its own test up to a second later."""
+    with counting_server() as url, swarm(tmp_path, url, "--load-profile", "short", workers=1) as it:
+        for folder in ("run", "run-2", "run-3"):
+            assert it.post("/swarm", b"load_scale=1&load_compress=30")[1]["success"]
+            wait_for(folder, lambda name=folder: it.live().get("run_dir", "").endswith(f"/{name}"))
+            it.wait_state("finished")
+
+
+def test_a_page_that_asks_while_the_test_ends_keeps_asking(tmp_path: Path, profile: str) -> None:
+    """Locust's page asks on only in the states spawning and running: told "stopping", it shows Stop for ever."""
+    with counting_server() as url, swarm(tmp_path, url, "--load-profile", profile, workers=2) as it:
+        assert it.post("/swarm", b"load_scale=1")[1]["success"]
+        it.wait_second(1.0)
+        it.workers[0].send_signal(signal.SIGSTOP)  # so that the end takes a while
+        stopping = threading.Thread(target=it.post, args=["/stop"])
+        stopping.start()
+        until = time.monotonic() + 2.8  # Locust answers the same for two seconds
+        states: list[str] = []
+        while time.monotonic() < until:
+            states.append(it.get("/stats/requests")["state"])
+        it.workers[0].send_signal(signal.SIGCONT)
+        stopping.join()
+        wait_for("the end", lambda: it.get("/stats/requests")["state"] == "stopped")
+    assert set(states) <= {"spawning", "running"}
 
 
 def test_workers_killed_paused_leaving_and_joining_at_random(tmp_path: Path, profile: str) -> None:
