@@ -5,20 +5,19 @@ could not is said in `Run.damage`, one sentence each. Only a folder that is no r
 format version, is refused.
 """
 
-import csv
 import itertools
-import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from loadgen import hdrread
+from loadgen.damaged import Json, csv_fields, csv_rows, floats, json_lines, json_object, say_wrong, whole_lines
 
 FORMAT = 1
 SERIES = ("response", "service", "lag", "connection", "write", "read")
@@ -26,7 +25,6 @@ COUNTS = ("offered", "sent", "ok", "failed", "missed", "unknown", "late", "redir
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Json = Mapping[str, Any]
 
 _SECONDS_HEADER = ("t_s", "phase", *COUNTS, "causes")
 _ARRIVALS_HEADER = (
@@ -160,7 +158,7 @@ def read_run(folder: Path) -> Run:
     meta = _read_meta(folder, damage)
     phases = _read_phases(meta, damage)
     seconds = _read_seconds(folder / "seconds.csv", _last_second(meta), damage)
-    audit = _read_json(folder / "audit.json", damage, missing=None)
+    audit = json_object(folder / "audit.json", damage, missing=None)
     return Run(
         path=folder,
         meta=meta,
@@ -169,8 +167,8 @@ def read_run(folder: Path) -> Run:
         latency=_read_latency(folder / "latency.hlog", seconds.t_s, damage),
         arrivals=_read_arrivals(folder / "arrivals.csv", damage),
         events=_read_events(folder / "events.jsonl", damage),
-        failures=list(_read_lines(folder / "failures.jsonl", damage, missing=None)),
-        servers=list(_read_lines(folder / "server.jsonl", damage, missing=None)),
+        failures=list(json_lines(folder / "failures.jsonl", damage, missing=None)),
+        servers=list(json_lines(folder / "server.jsonl", damage, missing=None)),
         environments=_read_environments(folder / "function.jsonl", damage),
         sessions=_count_sessions(folder / "sessions.bin", damage),
         audit=audit,
@@ -188,7 +186,7 @@ def _read_meta(folder: Path, damage: list[str]) -> Json:
     path = folder / "run.json"
     if not path.exists() and not (folder / "seconds.csv").exists():
         raise RunFolderError(f"{folder} is not a run folder: it holds neither run.json nor seconds.csv")
-    meta = _read_json(path, damage, missing="run.json is missing: phases, limits and what was run are unknown")
+    meta = json_object(path, damage, missing="run.json is missing: phases, limits and what was run are unknown")
     if meta is None:
         return {}
     version = meta.get("format")
@@ -198,22 +196,6 @@ def _read_meta(folder: Path, damage: list[str]) -> Json:
             "use the report of the checkout that wrote the run"
         )
     return meta
-
-
-def _read_json(path: Path, damage: list[str], missing: str | None) -> Json | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    except FileNotFoundError:
-        if missing:
-            damage.append(missing)
-        return None
-    except (json.JSONDecodeError, RecursionError) as error:
-        damage.append(f"{path.name} is not readable as JSON ({error})")
-        return None
-    if not isinstance(value, dict):
-        damage.append(f"{path.name} holds {type(value).__name__}, not an object")
-        return None
-    return cast("Json", value)
 
 
 def _read_phases(meta: Json, damage: list[str]) -> list[Phase]:
@@ -241,72 +223,6 @@ def _read_phases(meta: Json, damage: list[str]) -> list[Phase]:
     return phases
 
 
-def _data_lines(stream: BinaryIO, name: str, damage: list[str]) -> Iterator[bytes]:
-    """The whole lines of a file that is appended to; a last line without its end was cut off."""
-    for line in stream:
-        if line.endswith(b"\n"):
-            yield line.rstrip(b"\r\n")
-        else:
-            damage.append(f"{name}: the last line was cut off and is left out")
-
-
-def _fields(path: Path, expected: Sequence[str], damage: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """The column names first (line 1), then the fields of each line that has as many; the others are counted."""
-    wrong: list[int] = []
-    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
-        lines = (
-            csv.reader(_whole_lines(path, damage), quoting=csv.QUOTE_NONE)
-            if _is_cut_off(path)
-            else csv.reader(stream, quoting=csv.QUOTE_NONE)
-        )
-        names = [name.strip() for name in next(lines, [])]
-        lacking = [name for name in expected if name not in names]
-        if lacking:
-            said = f"no column {', '.join(lacking)}; the file is left out" if names else "is empty"
-            damage.append(f"{path.name}: {said}" if names else f"{path.name} {said}")
-            return
-        yield 1, names
-        width = len(names)
-        try:
-            for place, fields in enumerate(lines, start=2):
-                if len(fields) == width:
-                    yield place, fields
-                else:
-                    wrong.append(place)
-        except csv.Error as error:
-            damage.append(f"{path.name}: reading ended at line {lines.line_num} ({error})")
-    _say_wrong(path.name, wrong, damage)
-
-
-def _is_cut_off(path: Path) -> bool:
-    """Whether the last line of a file that is appended to has no end."""
-    with path.open("rb") as stream:
-        if not stream.seek(0, 2):
-            return False
-        stream.seek(-1, 2)
-        return stream.read(1) != b"\n"
-
-
-def _whole_lines(path: Path, damage: list[str]) -> Iterator[str]:
-    with path.open("rb") as stream:
-        for line in _data_lines(stream, path.name, damage):
-            yield line.decode("utf-8", "replace")
-
-
-def _rows(path: Path, expected: Sequence[str], damage: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and fields by column name of each usable line."""
-    lines = _fields(path, expected, damage)
-    _, names = next(lines, (1, []))
-    for place, fields in lines:
-        yield place, dict(zip(names, fields, strict=True))
-
-
-def _say_wrong(name: str, wrong: Sequence[int], damage: list[str]) -> None:
-    if wrong:
-        shown = ", ".join(str(place) for place in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
-        damage.append(f"{name}: {len(wrong)} unreadable line(s) left out (line {shown})")
-
-
 def _read_seconds(path: Path, last_s: float, damage: list[str]) -> Seconds:
     rows: dict[int, tuple[list[int], Mapping[str, int]]] = {}
     wrong: list[int] = []
@@ -314,7 +230,7 @@ def _read_seconds(path: Path, last_s: float, damage: list[str]) -> Seconds:
     jumped: list[int] = []
     previous = -1
     backwards = 0
-    for place, row in _rows(path, _SECONDS_HEADER, damage) if path.exists() else ():
+    for place, row in csv_rows(path, _SECONDS_HEADER, damage) if path.exists() else ():
         try:
             numbers = [int(row["t_s"]), int(row["phase"]), *(int(row[name]) for name in COUNTS)]
             causes = _parse_causes(row["causes"])
@@ -330,7 +246,7 @@ def _read_seconds(path: Path, last_s: float, damage: list[str]) -> Seconds:
             repeated.append(place)
         else:
             rows[second] = (numbers, causes)
-    _say_wrong(path.name, wrong, damage)
+    say_wrong(path.name, wrong, damage)
     if not path.exists():
         damage.append("seconds.csv is missing: nothing is known of what was offered and delivered")
     if repeated:
@@ -372,7 +288,7 @@ def _read_latency(path: Path, t_s: Ints, damage: list[str]) -> dict[str, hdrread
         damage.append("latency.hlog is missing: no latencies are known")
     else:
         with path.open("rb") as stream:
-            for place, line in enumerate(_data_lines(stream, path.name, damage), start=1):
+            for place, line in enumerate(whole_lines(stream, path.name, damage), start=1):
                 if line.startswith((b"#", b'"')) or not line:
                     continue
                 try:
@@ -390,7 +306,7 @@ def _read_latency(path: Path, t_s: Ints, damage: list[str]) -> dict[str, hdrread
                     payloads[name].append(counters)
                 else:
                     strays += 1
-    _say_wrong(path.name, wrong, damage)
+    say_wrong(path.name, wrong, damage)
     if strays:
         damage.append(f"{path.name}: {strays} histogram(s) of seconds that seconds.csv does not hold are left out")
     return {name: hdrread.build(rows[name], payloads[name], len(t_s)) for name in SERIES}
@@ -403,16 +319,16 @@ def _read_arrivals(path: Path, damage: list[str]) -> Arrivals:
     outcomes: list[str] = []
     wrong: list[int] = []
     if path.exists():
-        lines = _fields(path, _ARRIVALS_HEADER, damage)
+        lines = csv_fields(path, _ARRIVALS_HEADER, damage)
         _, names = next(lines, (1, []))
         while chunk := list(itertools.islice(lines, _CHUNK)):
             by_name = dict(zip(names, zip(*(fields for _, fields in chunk), strict=True), strict=True))
-            columns = np.array([_floats(by_name[name]) for name in numeric]).T
+            columns = np.array([floats(by_name[name]) for name in numeric]).T
             known = np.isfinite(columns[:, 0])
             wrong += [chunk[place][0] for place in np.flatnonzero(~known)]
             chunks.append(columns[known])
             outcomes += [sys.intern(by_name["outcome"][place]) for place in np.flatnonzero(known)]
-    _say_wrong(path.name, wrong, damage)
+    say_wrong(path.name, wrong, damage)
     table = np.concatenate(chunks)
     order = np.argsort(table[:, 0], kind="stable")
     table = table[order]
@@ -421,50 +337,10 @@ def _read_arrivals(path: Path, damage: list[str]) -> Arrivals:
     return Arrivals(table[:, 0], table[:, 1], table[:, 2], ok, sorted_outcomes, table[:, 3], table[:, 4], table[:, 5])
 
 
-def _floats(texts: Sequence[str]) -> list[float]:
-    """NaN for what is empty or no number."""
-    try:
-        return [float(text) if text else math.nan for text in texts]
-    except ValueError:
-        return [_float(text) for text in texts]
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _read_lines(path: Path, damage: list[str], missing: str | None, containing: bytes = b"") -> Iterator[Json]:
-    """The objects of a JSON-lines file, only of lines with `containing` in them."""
-    if not path.exists():
-        if missing:
-            damage.append(missing)
-        return
-    wrong: list[int] = []
-    with path.open("rb") as stream:
-        for place, line in enumerate(stream, start=1):
-            if not line.endswith(b"\n"):
-                damage.append(f"{path.name}: the last line was cut off and is left out")
-                continue
-            if containing not in line or line.isspace():
-                continue
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError):
-                value = None
-            if isinstance(value, dict):
-                yield cast("Json", value)
-            else:
-                wrong.append(place)
-    _say_wrong(path.name, wrong, damage)
-
-
 def _read_events(path: Path, damage: list[str]) -> list[Event]:
     events: list[Event] = []
     timeless = 0
-    for row in _read_lines(path, damage, missing="events.jsonl is missing: when slots moved is unknown"):
+    for row in json_lines(path, damage, missing="events.jsonl is missing: when slots moved is unknown"):
         t_s, name = number(row.get("t_s")), row.get("event")
         if math.isnan(t_s) or abs(t_s) > _FARTHEST_S or not isinstance(name, str):
             timeless += 1
@@ -477,7 +353,7 @@ def _read_events(path: Path, damage: list[str]) -> list[Event]:
 
 def _read_environments(path: Path, damage: list[str]) -> list[Json]:
     """The lines about the function's environments; the hundreds of thousands of others are not parsed."""
-    lines = _read_lines(path, damage, missing=None, containing=b'"environments"')
+    lines = json_lines(path, damage, missing=None, containing=b'"environments"')
     return [line for line in lines if line.get("type") == "environments"]
 
 
