@@ -301,7 +301,9 @@ def test_a_headless_run_ends_in_good_order(tmp_path: Path, profile: str, how: si
     with counting_server() as url:
         options = ["--headless", "--host", url, "--load-profile", profile, "--run-dir", str(run_dir)]
         process = subprocess.Popen(
-            [*LOCUST, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*LOCUST, *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            # tests that a shell started in the background inherit that Ctrl-C is ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs here
         )  # fmt: skip
         try:
             wait_for("the third second", lambda: len((run_dir / "seconds.csv").read_text().splitlines()) > 3)
