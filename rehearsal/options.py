@@ -19,6 +19,9 @@ from rehearsal.reshard import SLOTS_PER_S, Migration
 
 USAGE = 64
 DEFAULT_COMPRESS = "24"
+# A stall of a quarter of a second at the default peak of 900/s has 225 invocations in flight. 64 were too few: with
+# slots moving one by one, 89 waited at once when the first began to move.
+_ENVIRONMENTS = 256
 # Idle seconds before and after each of the moves of --cycles, and what a move may take.
 _FLANK_S = {"slots": 10.0, "atomic": 10.0}
 _ROOM_S = {"slots": 45.0, "atomic": 12.0}
@@ -150,7 +153,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--gate", action="append", default=[], metavar="EXPR", help='such as "read.p99 < 5ms"')
     parser.add_argument("--server", type=Path, metavar="PATH", help="a valkey-server or redis-server of your own")
     parser.add_argument(
-        "--environments", type=_positive, default=64, metavar="N", help="most function environments (default: 64)"
+        "--environments",
+        type=_positive,
+        default=_ENVIRONMENTS,
+        metavar="N",
+        help=f"most function environments (default: {_ENVIRONMENTS})",
     )
     return parser
 
