@@ -329,7 +329,7 @@ class Sender:
         if exchange.data:
             data = exchange.data + data
         if events == plain.LAST and not closed and len(data) < READ_BYTES:
-            # All there is: what it says can wait until many are read in one go, which costs half.
+            # All there is: what it says can wait until many are read in one go (docs/benchmarks.md).
             self._unread.append((exchange, data, self._stamps.arrived_s(notes, exchange.sent)))
             self._drop(exchange)
             self.in_flight -= 1

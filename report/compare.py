@@ -103,13 +103,18 @@ def _facts(findings: Findings) -> dict[str, str]:
     for key in _ALIKE:
         value = run.meta.get(key)
         if isinstance(value, dict):
-            facts |= {f"{key} {inner}": str(held) for inner, held in mapping(value).items()}
+            facts |= {f"{key} {inner}": _fact(held) for inner, held in mapping(value).items()}
         elif value is not None:
-            facts[key] = str(value)
+            facts[key] = _fact(value)
     for key in ("from", "to", "migration"):
         if (value := run.table("reshard").get(key)) is not None:
             facts[f"reshard {key}"] = str(value)
     return facts
+
+
+def _fact(value: object) -> str:
+    """A value to be read and compared: a float to nine digits, for that is all that was ever meant."""
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
 def overlaid(found: Sequence[Findings], names: Sequence[str]) -> list[Chart]:
