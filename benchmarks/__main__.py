@@ -110,41 +110,40 @@ def marginal(short: dict[str, Any], long: dict[str, Any]) -> float | None:
     return float((long["cpu_s"] - short["cpu_s"]) / (long["done"] - short["done"]))
 
 
-def costs_of(tools: list[Tool], url: str, *, keep_alive: bool, rounds: int) -> list[dict[str, Any]]:
-    """Marginal CPU per arrival at a constant rate: the median of rounds in which each tool has its turn.
+Pair = tuple[dict[str, Any], dict[str, Any]]  # a short run and a long one
+
+
+def turn(tools: list[Tool], url: str, *, keep_alive: bool) -> dict[str, Pair]:
+    """One round at a constant rate: by tool, its short and its long run.
 
     A shared machine's speed drifts by a factor of two within minutes: tools are compared within a round, never across.
     """
-    found: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {tool.name: [] for tool in tools}
-    for number in range(rounds):
-        for tool in tools:
-            kind = "keep-alive" if keep_alive else "new connections"
-            sys.stderr.write(f"round {number + 1} of {rounds}: {tool.name}, {kind} ...\n")
-            short, long = (
-                run_once(tool, url, ((seconds, RATE, RATE),), keep_alive=keep_alive) for seconds in (SHORT_S, LONG_S)
-            )
-            found[tool.name].append((short, long))
-    rows: list[dict[str, Any]] = []
+    found: dict[str, Pair] = {}
     for tool in tools:
-        each = [marginal(short, long) for short, long in found[tool.name]]
-        good = [value for value in each if value is not None]
-        last = found[tool.name][-1][1]
-        if not good:
-            problem = next((run["error"] for pair in found[tool.name] for run in pair if "error" in run), None)
-            rows.append({**last, "keep_alive": keep_alive, "error": problem or "no more replies in the longer run"})
-            continue
-        median_s = statistics.median(good)
-        starts = [short["cpu_s"] - median_s * short["done"] for short, _ in found[tool.name] if "error" not in short]
-        longs = [long for _, long in found[tool.name] if "error" not in long]
-        middle = {key: _median([long[key] for long in longs]) for key in MEDIANS}
-        rows.append({
-            **last, **middle,
-            "keep_alive": keep_alive,
-            "cpu_ms_per_arrival": median_s * 1000,
-            "cpu_ms_per_arrival_by_round": [None if value is None else value * 1000 for value in each],
-            "start_cpu_s": max(0.0, statistics.median(starts)),
-        })  # fmt: skip
-    return rows
+        sys.stderr.write(f"{tool.name}, {'keep-alive' if keep_alive else 'new connections'} ...\n")
+        short, long = (
+            run_once(tool, url, ((seconds, RATE, RATE),), keep_alive=keep_alive) for seconds in (SHORT_S, LONG_S)
+        )
+        found[tool.name] = short, long
+    return found
+
+
+def cost(pairs: list[Pair]) -> dict[str, Any]:
+    """One tool's marginal CPU per arrival: the median of its rounds, and each."""
+    each = [marginal(short, long) for short, long in pairs]
+    good = [(value, *pair) for value, pair in zip(each, pairs, strict=True) if value is not None]
+    if not good:
+        problem = next((run["error"] for pair in pairs for run in pair if "error" in run), None)
+        return {**pairs[-1][1], "error": problem or "no more replies in the longer run"}
+    median_s = statistics.median(value for value, _, _ in good)
+    start_s = statistics.median(short["cpu_s"] - median_s * short["done"] for _, short, _ in good)
+    return {
+        **good[-1][2],
+        **{key: _median([long[key] for _, _, long in good]) for key in MEDIANS},
+        "cpu_ms_per_arrival": median_s * 1000,
+        "cpu_ms_per_arrival_by_round": [None if value is None else value * 1000 for value in each],
+        "start_cpu_s": max(0.0, start_s),
+    }
 
 
 def _median(values: list[float | None]) -> float | None:
@@ -166,6 +165,8 @@ def goals(costs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if ours and peer in by_name:
             rounds = zip(ours["cpu_ms_per_arrival_by_round"], by_name[peer]["cpu_ms_per_arrival_by_round"], strict=True)
             ratios = [mine / its for mine, its in rounds if mine is not None and its is not None]
+            if not ratios:
+                continue  # no round in which both came through
             ratio = statistics.median(ratios)
             goal = f"CPU per arrival against {peer}"
             held = ratio <= limit
@@ -236,8 +237,15 @@ def main() -> int:
     with server() as url:
         for keep_alive in kinds:
             able = [tool for tool in tools if not (keep_alive and tool.name == "bare epoll loop")]
-            costs += costs_of(able, url, keep_alive=keep_alive, rounds=options.rounds)
-            save()
+            rounds: list[dict[str, Pair]] = []
+            before = list(costs)
+            for number in range(options.rounds):
+                sys.stderr.write(f"round {number + 1} of {options.rounds}\n")
+                rounds.append(turn(able, url, keep_alive=keep_alive))
+                costs[:] = before + [
+                    {**cost([found[tool.name] for found in rounds]), "keep_alive": keep_alive} for tool in able
+                ]
+                save()
         for tool in tools if not options.skip_profile else ():
             if tool.ramps:
                 sys.stderr.write(f"{tool.name}, the original's profile ...\n")

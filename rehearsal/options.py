@@ -19,8 +19,8 @@ from rehearsal.reshard import SLOTS_PER_S, Migration
 
 USAGE = 64
 DEFAULT_COMPRESS = "24"
-# A stall of a quarter of a second at the default peak of 900/s has 225 invocations in flight. 64 were too few: with
-# slots moving one by one, 89 waited at once when the first began to move.
+# A stall of a quarter of a second at the default peak of 900/s has 225 invocations in flight. 64 were too few: 85
+# invocations waited for one in the second in which slots began to move one by one.
 _ENVIRONMENTS = 256
 # Idle seconds before and after each of the moves of --cycles, and what a move may take.
 _FLANK_S = {"slots": 10.0, "atomic": 10.0}

@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 MOST_POINTS = 3_600
 """Of one line of the timeline."""
+SHORTEST_PART_S = 0.05  # of a second at the end: one arrival in less is no rate
 
 PERCENTILES = (("p50", 0.5, "p50", "solid"), ("p95", 0.95, "p95", "dash"), ("p99", 0.99, "p99", "solid"))
 TITLES = {
@@ -175,22 +176,26 @@ def shading(found: Findings) -> dict[str, Any]:
     return {"phases": phases, "moves": moves, "lost": lost, "range": [max(first, -10.0), last]}
 
 
+def per_second(run: Run, name: str) -> Floats:
+    """A count's rate in each planned second.
+
+    A profile may end within a second: there it is the rate in the part that was planned, not a fall to almost nothing.
+    """
+    planned_s = run.number("duration_s", np.inf) - run.seconds.t_s
+    part_s = np.where(planned_s > 0, np.clip(planned_s, SHORTEST_PART_S, 1.0), 1.0)
+    return run.seconds[name] / part_s
+
+
 def _load(run: Run, t_s: Floats) -> Chart:
     columns = run.seconds
-    # A profile may end within a second: the rate in the part of it that was planned, not a fall to almost nothing.
-    planned_s = np.clip(run.number("duration_s", np.inf) - columns.t_s, 1e-3, 1.0)
-
-    def rate(name: str) -> Floats:
-        return columns[name] / planned_s
-
     traces = [
-        line("offered", t_s, rate("offered"), "muted", "dot"),
-        line("sent", t_s, rate("sent"), "p95", "dash"),
-        line("good replies", t_s, rate("ok"), "p50"),
+        line("offered", t_s, per_second(run, "offered"), "muted", "dot"),
+        line("sent", t_s, per_second(run, "sent"), "p95", "dash"),
+        line("good replies", t_s, per_second(run, "ok"), "p50"),
     ]
     for name, dash in (("failed", "solid"), ("missed", "dash"), ("unknown", "dot"), ("late", "dashdot")):
         if columns[name].any():
-            traces.append(line(name, t_s, rate(name), "p99", dash))
+            traces.append(line(name, t_s, per_second(run, name), "p99", dash))
     offered, ok = int(columns["offered"].sum()), int(columns["ok"].sum())
     return Chart(
         "load",

@@ -10,7 +10,7 @@ import numpy as np
 
 from loadgen.runread import mapping, read_run
 from report import charts, document, measures, page, student, verdict
-from report.charts import Chart, curve, line, log_axis
+from report.charts import Chart, curve, line, log_axis, per_second
 from report.charts_effect import percentile_steps
 from report.document import Findings
 
@@ -128,7 +128,7 @@ def overlaid(found: Sequence[Findings], names: Sequence[str]) -> list[Chart]:
 
 def _load(found: Sequence[Findings], names: Sequence[str]) -> Chart:
     traces = [
-        line(name, item.run.seconds.t_s.astype(np.float64), item.run.seconds["ok"].astype(np.float64), *look)
+        line(name, item.run.seconds.t_s.astype(np.float64), per_second(item.run, "ok"), *look)
         for item, name, look in zip(found, names, LOOKS, strict=False)
         if len(item.run.seconds)
     ]

@@ -58,7 +58,14 @@ def milliseconds(value: float | None) -> str:
         return "unknown"
     if abs(value) >= 1000:
         return f"{value / 1000:.3g} s"
-    return f"{value:.3f} ms" if abs(value) < 1 else f"{value:.3g} ms"
+    return f"{_figures(value)} ms"
+
+
+def _figures(value: float, sign: str = "") -> str:
+    """Three significant figures; `sign` "+" gives both signs."""
+    if abs(value) >= 1000:
+        return f"{value:{sign}.0f}"
+    return f"{value:{sign}.3f}" if abs(value) < 1 else f"{value:{sign}.3g}"
 
 
 def _shards(report: Mapping[str, Any]) -> str:
@@ -145,16 +152,11 @@ def _effects_on(stat: str, effects: Sequence[Mapping[str, Any]]) -> list[str]:
     """Read, write and connection: each effect in ms over all moves, in brackets its interval."""
     found = {effect["series"]: effect for effect in effects if (effect["stat"], effect["direction"]) == (stat, "all")}
     return [
-        f"{series} {_signed(effect['effect_ms'])} ms ({_signed(effect['low_ms'])} to {_signed(effect['high_ms'])})"
+        f"{series} {_figures(effect['effect_ms'], '+')} ms "
+        f"({_figures(effect['low_ms'], '+')} to {_figures(effect['high_ms'], '+')})"
         for series in ("read", "write", "connection")
         if (effect := found.get(series)) is not None and effect["effect_ms"] is not None
     ]
-
-
-def _signed(value_ms: float) -> str:
-    if abs(value_ms) >= 100:
-        return f"{value_ms:+.0f}"
-    return f"{value_ms:+.3f}" if abs(value_ms) < 1 else f"{value_ms:+.3g}"
 
 
 def _survival(report: Mapping[str, Any]) -> str:
