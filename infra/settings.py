@@ -185,7 +185,9 @@ def _rules(root: Path) -> dict[str, _Rule]:
             'letters, digits, "_", "." and "-", not "default"; or empty',
         ),
         "cachePassword": _matching(
-            r"[!-~]{16,128}|", "16 to 128 printable ASCII characters without spaces; or empty", secret=True
+            r"""(?:(?![,"/@])[!-~]){16,128}|""",
+            '16 to 128 printable ASCII characters without spaces and without , " / @ (ElastiCache refuses them); or empty',
+            secret=True,
         ),
         "functionMemory": _integer(128, 10240),
         "functionTimeout": _integer(1, 50),

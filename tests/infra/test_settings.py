@@ -113,12 +113,26 @@ def test_nodes_must_fit_the_quota(shards: int, replicas: int, quota: int, *, fit
         ({"cachePassword": SECRET}, "cacheUsername"),
         ({"cacheUsername": "default", "cachePassword": SECRET}, "cacheUsername"),
         ({"cacheUsername": "app", "cachePassword": "short"}, "cachePassword"),
+        ({"cacheUsername": "app", "cachePassword": SECRET + ",", "transitEncryption": True}, "cachePassword"),
+        ({"cacheUsername": "app", "cachePassword": SECRET + '"', "transitEncryption": True}, "cachePassword"),
+        ({"cacheUsername": "app", "cachePassword": SECRET + "/", "transitEncryption": True}, "cachePassword"),
+        ({"cacheUsername": "app", "cachePassword": "@" + SECRET, "transitEncryption": True}, "cachePassword"),
         ({"cacheUsername": "a b", "cachePassword": SECRET, "transitEncryption": True}, "cacheUsername"),
     ],
 )
 def test_users_are_whole_or_absent(changed: dict[str, object], named: str) -> None:
     """A user without a password, or a password without a user, would deploy a cache that the function cannot enter."""
     assert any(problem.startswith(f"{named}: ") for problem in problems(**changed))
+
+
+def test_passwords_that_elasticache_refuses() -> None:
+    """ElastiCache refuses four characters in the middle of `up`; the message names them, any other one passes."""
+    user = {"cacheUsername": "app", "transitEncryption": True}
+    for character in ',"/@':
+        (problem,) = problems(**user, cachePassword=f"correct-horse{character}battery")
+        assert 'without , " / @' in problem
+    others = "".join(chr(code) for code in range(ord("!"), ord("~") + 1) if chr(code) not in ',"/@')
+    assert check({**defaults(), **user, "cachePassword": others}).cache_password == others
 
 
 def test_users_need_tls() -> None:
