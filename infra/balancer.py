@@ -38,8 +38,10 @@ class Balancer(pulumi.ComponentResource):
             drop_invalid_header_fields=True,
             opts=here,
         )
-        # No health check: it would invoke the function, and be measured as load.
-        target = aws.lb.TargetGroup(named("session"), target_type="lambda", health_check={"enabled": False}, opts=here)
+        # No health check: it would invoke the function, and be measured as load. ELB has none for a lambda target
+        # unless asked. A block with enabled=False would be refused: with it the provider sends an interval of 30 s,
+        # which is not above the timeout that ELB takes for lambda targets, 30 s.
+        target = aws.lb.TargetGroup(named("session"), target_type="lambda", opts=here)
         permission = aws.lambda_.Permission(
             named("invoke"),
             function=args.function.name,

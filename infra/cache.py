@@ -55,11 +55,11 @@ class Cache(pulumi.ComponentResource):
         here = pulumi.ResourceOptions(parent=self)
         engine, version = args.engine.split()
         subnets = aws.elasticache.SubnetGroup(
-            named("cache"), description="For the cluster's nodes", subnet_ids=args.subnet_ids, opts=here
+            named("cache"), description="For the nodes of the cluster", subnet_ids=args.subnet_ids, opts=here
         )
         parameters = aws.elasticache.ParameterGroup(
             named("cache"),
-            description="Cluster mode, for it can be had from one shard on only so",
+            description="Enables cluster mode, needed even with one shard",
             family=engine + version.split(".")[0],
             parameters=[{"name": "cluster-enabled", "value": "yes"}],
             opts=here,

@@ -13,8 +13,9 @@ HTTPS = 443
 CACHE_PORT = 6379
 LOCUST_PORT = 5557
 
+# EC2 takes letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* in the descriptions made of these, and no apostrophe.
 GROUPS = {
-    "cache": "the cluster's nodes",
+    "cache": "the nodes of the cluster",
     "function": "the functions that write and read",
     "balancer": "the internal load balancer",
     "master": "the Locust master",
@@ -90,7 +91,7 @@ class Firewall(pulumi.ComponentResource):
                 ip_protocol="tcp",
                 from_port=HTTPS,
                 to_port=HTTPS,
-                description="To AWS's APIs through the NAT gateway",
+                description="To the APIs of AWS through the NAT gateway",
                 opts=here,
             )
             self.rules[source].append(out)

@@ -13,6 +13,9 @@ SUFFIX = 8
 # Where the name is a tag only, and the part alone may be longer than a balancer's name leaves room for.
 TAG_LIMIT = 64
 
+# How AWS lets no name begin: a load balancer's, a security group's, a bucket's (the last two).
+RESERVED = ("internal", "sg", "sthree", "amzn-s3-demo")
+
 COMPONENT = "elasticache-cluster-mode:infra:"
 
 
@@ -23,7 +26,8 @@ def named(part: str, stack: str | None = None, *, limit: int = LIMIT) -> str:
     """
     full = stack or pulumi.get_stack()
     prefix = re.sub(r"[^a-z0-9]+", "-", full.lower()).strip("-") or "stack"
-    if not prefix[0].isalpha():
+    reserved = any(f"{prefix}-".startswith(f"{start}-") for start in RESERVED)
+    if reserved or not prefix[0].isalpha():
         prefix = "s-" + prefix  # a replication group's id begins with a letter
     room = limit - SUFFIX - len(part) - 1
     if len(prefix) > room:

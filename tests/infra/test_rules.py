@@ -12,6 +12,7 @@ import pytest
 from infra import settings
 from infra.dashboard import NODE_METRICS, nodes
 from infra.naming import named
+from tests.aws.configurations import CONFIGURATIONS
 from tests.infra.program import SUFFIX, Declared, declare
 from tests.infra.standin import NAMED
 
@@ -74,6 +75,14 @@ def test_long_names_stay_apart() -> None:
     """Two long stack names that begin alike do not collide in one account."""
     assert named("alb", LONG + "-one") != named("alb", LONG + "-two")
     assert named("alb", "dev") == "dev-alb"
+
+
+@pytest.mark.parametrize("stack", ["internal", "internal-x", "Internal_2", "sg", "sthree-x", "amzn-s3-demo"])
+def test_names_do_not_begin_as_aws_reserves(stack: str) -> None:
+    """ELB refuses a balancer `internal-...`, EC2 a group `sg-...`, S3 a bucket `sthree-...` or `amzn-s3-demo-...`."""
+    for resource in declare(stack):
+        assert resource.name.startswith("s-"), resource.urn
+    assert (named("alb", "internals"), named("alb", "sgx-1")) == ("internals-alb", "sgx-1-alb")
 
 
 def test_names_are_declared_once() -> None:
@@ -164,8 +173,23 @@ def test_a_run_is_not_disturbed() -> None:
         assert container["stopTimeout"] == 120, task.urn
         assert "@sha256:" in container["image"], task.urn
         assert "--autoquit" not in container["command"], task.urn
-    health = program.one("lb.TargetGroup").inputs["healthCheck"]
-    assert health == {"enabled": False}, "a health check would invoke the function"
+
+
+def test_no_health_check() -> None:
+    """A health check would invoke the function, and its block, even disabled, is refused for a lambda target."""
+    target = declare().one("lb.TargetGroup")
+    assert target.inputs["targetType"] == "lambda"
+    assert "healthCheck" not in target.inputs, target.urn
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_descriptions_are_plain(configuration: str) -> None:
+    """EC2 refuses an apostrophe in a description; its rule is the narrowest, and every description keeps it."""
+    described = [resource for resource in CONFIGURATIONS[configuration].declare() if "description" in resource.inputs]
+    assert len(described) > 10
+    for resource in described:
+        text = resource.inputs["description"]
+        assert re.fullmatch(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}", text), f"{resource.urn}: {text}"
 
 
 def test_the_function_ends_before_the_balancer_gives_up() -> None:
