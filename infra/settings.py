@@ -186,7 +186,7 @@ def _rules(root: Path) -> dict[str, _Rule]:
         ),
         "cachePassword": _matching(
             r"""(?:(?![,"/@])[!-~]){16,128}|""",
-            '16 to 128 printable ASCII characters without spaces and without , " / @ (ElastiCache refuses them); or empty',
+            '16 to 128 printable ASCII characters, no spaces, and without , " / @ (ElastiCache refuses them); or empty',
             secret=True,
         ),
         "functionMemory": _integer(128, 10240),
