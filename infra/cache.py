@@ -60,6 +60,7 @@ class Cache(pulumi.ComponentResource):
         parameters = aws.elasticache.ParameterGroup(
             named("cache"),
             description="Enables cluster mode, needed even with one shard",
+            # One family for all minor versions: valkey7, valkey8, valkey9, redis7 (ElastiCache's guide, "Parameters").
             family=engine + version.split(".")[0],
             parameters=[{"name": "cluster-enabled", "value": "yes"}],
             opts=here,

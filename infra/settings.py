@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
-ENGINES = ("valkey 8.1", "redis 7.1")
+# What ElastiCache's guide lists ("Engine versions and upgrading", November 2026) of what knows cluster mode, TLS and
+# users and is not about to end; oldest first. Each version's parameter family is the engine and its major number.
+ENGINES = ("redis 7.1", "valkey 7.2", "valkey 8.0", "valkey 8.1", "valkey 8.2", "valkey 9.0", "valkey 9.1")
 
 
 class SettingsError(ValueError):

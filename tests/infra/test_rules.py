@@ -201,12 +201,32 @@ def test_the_function_ends_before_the_balancer_gives_up() -> None:
     assert function["tracingConfig"] == {"mode": "Active"}
 
 
-@pytest.mark.parametrize(
-    ("engine", "expected"), [("valkey 8.1", ("valkey", "8.1", "valkey8")), ("redis 7.1", ("redis", "7.1", "redis7"))]
-)
-def test_engines(engine: str, expected: tuple[str, str, str]) -> None:
+# The provider refuses what these do not match (terraform-provider-aws, internal/service/elasticache/engine_version.go).
+PROVIDER_TAKES = {"valkey": r"[7-9]\.[0-9]+", "redis": r"[1-5](\.[0-9]+){2}|6\.x|[6-9]\.[0-9]+"}
+FAMILIES = {
+    "redis 7.1": "redis7",
+    "valkey 7.2": "valkey7",
+    "valkey 8.0": "valkey8",
+    "valkey 8.1": "valkey8",
+    "valkey 8.2": "valkey8",
+    "valkey 9.0": "valkey9",
+    "valkey 9.1": "valkey9",
+}
+
+
+def test_every_engine_has_its_family() -> None:
+    """An engine that is offered has a line in the table of families."""
+    assert set(settings.ENGINES) == set(FAMILIES)
+    assert settings.defaults()["cacheEngine"] == settings.ENGINES[-1]
+
+
+@pytest.mark.parametrize("offered", settings.ENGINES)
+def test_engines(offered: str) -> None:
     """The engine, its version as AWS writes it, and a parameter group of its family with cluster mode on."""
-    program = declare(cacheEngine=engine)
+    engine, version = offered.split()
+    assert re.fullmatch(PROVIDER_TAKES[engine], version)
+    expected = (engine, version, FAMILIES[offered])
+    program = declare(cacheEngine=offered)
     group, parameters = program.one("elasticache.ReplicationGroup"), program.one("elasticache.ParameterGroup")
     assert (group.inputs["engine"], group.inputs["engineVersion"], parameters.inputs["family"]) == expected
     assert parameters.inputs["parameters"] == [{"name": "cluster-enabled", "value": "yes"}]

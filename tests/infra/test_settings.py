@@ -55,7 +55,11 @@ def test_text_and_typed_values_read_the_same() -> None:
         ("replicasPerShard", [1, 5], [0, 6]),
         ("nodeQuota", [2, 500], [1, 501]),
         ("cacheNodeType", ["cache.t4g.micro", "cache.r7g.16xlarge"], ["r7g.large", "cache.", "cache.R7g.large", 7]),
-        ("cacheEngine", ["valkey 8.1", "redis 7.1"], ["valkey", "valkey 8.x", "memcached 1.6", ""]),
+        (
+            "cacheEngine",
+            ["valkey 7.2", "valkey 8.0", "valkey 8.1", "valkey 8.2", "valkey 9.0", "valkey 9.1", "redis 7.1"],
+            ["valkey", "valkey 8.x", "valkey 9", "valkey 9.2", "valkey 9.1.0", "redis 7.2", "memcached 1.6", ""],
+        ),
         ("transitEncryption", [True, "false"], ["yes", 1.5, ""]),
         ("functionMemory", [128, 10240], [127, 10241]),
         ("functionTimeout", [1, 50], [0, 51]),
