@@ -107,7 +107,10 @@ class Cache(pulumi.ComponentResource):
 
         User ids are one namespace for the account: they borrow the parameter group's random suffix.
         """
-        here = pulumi.ResourceOptions(parent=self)
+        # The provider reads the access string back and compares it word by word (no DiffSuppressFunc in its
+        # internal/service/elasticache/user.go), and AWS gives it back in an order of its own. Without this, every `up`
+        # could call ModifyUser, in the middle of a reshard too. A new access string wants a new stack.
+        here = pulumi.ResourceOptions(parent=self, ignore_changes=["access_string"])
         nobody = aws.elasticache.User(
             named("nobody"),
             user_id=unique.apply(lambda name: f"{name}-nobody"),
@@ -132,5 +135,5 @@ class Cache(pulumi.ComponentResource):
             user_group_id=unique.apply(lambda name: f"{name}-users"),
             engine=engine,
             user_ids=[nobody.user_id, user.user_id],
-            opts=here,
+            opts=pulumi.ResourceOptions(parent=self),
         )

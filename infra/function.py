@@ -16,7 +16,8 @@ AUDIT_HANDLER = "function.audit.handler"
 # Up to 5,000 sessions a call, read one after the other; nobody waits for it but the collector.
 AUDIT_TIMEOUT_S = 120
 
-# What a function in a VPC needs to have its network interfaces made and removed.
+# What a function in a VPC needs to have its network interfaces made and removed, but for ec2:DescribeSubnets, which is
+# added below. AWSLambdaVPCAccessExecutionRole has that too, and logs:CreateLogGroup on everything: see WriteLogs.
 INTERFACES_POLICY = "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess"
 
 
@@ -72,6 +73,13 @@ class Functions(pulumi.ComponentResource):
                             "Effect": "Allow",
                             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
                             "Resource": [group.arn.apply(lambda arn: f"{arn}:*") for group in self.logs.values()],
+                        },
+                        {
+                            # Lambda's managed policy for VPCs has it since January 2024; EC2 knows no resource for it.
+                            "Sid": "SeeSubnets",
+                            "Effect": "Allow",
+                            "Action": ["ec2:DescribeSubnets"],
+                            "Resource": "*",
                         },
                         {
                             # X-Ray knows no resources to name.

@@ -12,9 +12,16 @@ from infra.naming import COMPONENT, named
 DELETE_TIMEOUT = pulumi.CustomTimeouts(delete="60m")
 
 
+# Zones that lack something of the stack, by id, for names differ by account. use1-az3, us-east-1's oldest, has no
+# Graviton nodes such as cache.r7g (as users tell, https://wolfman.dev/posts/exclude-use1-az3; AWS's guides are silent).
+# The others have no Fargate: Amazon ECS's guide, "Supported Regions for Amazon ECS on AWS Fargate" (November 2026),
+# names the zones of us-west-1 and ap-northeast-1 that have it.
+LACKING_ZONE_IDS = ("use1-az3", "usw1-az2", "apne1-az3")
+
+
 @dataclass(frozen=True)
 class NetworkArgs:
-    """Two zones, or none to take the region's first two."""
+    """Two zones, or none to take the region's first two that lack nothing."""
 
     zones: tuple[str, ...]
 
@@ -125,6 +132,7 @@ class Network(pulumi.ComponentResource):
 def _first_two_zones(parent: pulumi.Resource) -> list[pulumi.Input[str]]:
     names = aws.get_availability_zones_output(
         state="available",
+        exclude_zone_ids=LACKING_ZONE_IDS,
         filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
         opts=pulumi.InvokeOutputOptions(parent=parent),
     ).names

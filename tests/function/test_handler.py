@@ -1,5 +1,6 @@
 """One invocation against a real cluster: reply, log line, and how failures are told."""
 
+import json
 from http import HTTPStatus
 
 import pytest
@@ -7,7 +8,7 @@ import redis
 
 from function import session
 from function.environment import Cache
-from function.reply import respond
+from function.reply import log, respond
 from rehearsal.cluster import Cluster as RealCluster
 from tests.function.support import Function, told
 
@@ -95,6 +96,15 @@ def test_a_value_that_comes_back_different_is_a_failure_of_its_own(
     told(done, 500, "different")
     assert "Mallory" in done.log["detail"]
     assert all(done.log[name] > 0 for name in _MEASURES)
+
+
+def test_a_log_line_has_no_exponents(capsys: pytest.CaptureFixture[str]) -> None:
+    """The dashboard averages these fields in Logs Insights; a read of 90 microseconds must not be written as 9e-05."""
+    record = {"type": "ECL", "cold": False, "read": 9e-05, "write": 0.5, "redirects": 0, "detail": 'a "9e-05"'}
+    log(record)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert '"read": 0.000090000' in line
+    assert json.loads(line) == record
 
 
 def test_a_wrong_environment_is_told_in_the_log(function: Function, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from infra import settings as infra_settings
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 SUFFIX = "-0123abc"
+# The region's zones and their ids, in the order in which EC2 lists them.
+ZONES = {f"{REGION}a": "euw1-az3", f"{REGION}b": "euw1-az1", f"{REGION}c": "euw1-az2"}
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ class _Cloud(mocks.Mocks):
             case "aws:index/getRegion:getRegion":
                 return {"region": REGION, "id": REGION}
             case "aws:index/getAvailabilityZones:getAvailabilityZones":
-                return {"names": [f"{REGION}{letter}" for letter in "abc"]}
+                left_out = args.args.get("excludeZoneIds", [])
+                return {"names": [name for name, zone_id in ZONES.items() if zone_id not in left_out]}
             case "aws:ecr/getAuthorizationToken:getAuthorizationToken":
                 return {"userName": "AWS", "password": "made up"}
             case _:

@@ -13,6 +13,7 @@ from infra import settings
 from infra.dashboard import NODE_METRICS, nodes
 from infra.naming import named
 from tests.aws.configurations import CONFIGURATIONS
+from tests.infra import program as program_module
 from tests.infra.program import SUFFIX, Declared, declare
 from tests.infra.standin import NAMED
 
@@ -156,6 +157,14 @@ def test_zones() -> None:
             assert subnet.ignore_changes == ("availabilityZone",), subnet.urn
         cidrs = [subnet.inputs["cidrBlock"] for subnet in subnets]
         assert len(cidrs) == len(set(cidrs))
+
+
+@pytest.mark.parametrize("lacking", ["use1-az3", "usw1-az2", "apne1-az3"])
+def test_zones_without_fargate_or_graviton_are_passed_over(monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
+    """The region's first zone may be one where cache nodes or tasks cannot be placed; the next ones are taken."""
+    monkeypatch.setattr(program_module, "ZONES", {"xx-east-1a": lacking, "xx-east-1b": "id2", "xx-east-1c": "id3"})
+    subnets = program_module.run(settings.as_config(settings.defaults())).of("ec2.Subnet")
+    assert {subnet.inputs["availabilityZone"] for subnet in subnets} == {"xx-east-1b", "xx-east-1c"}
 
 
 def test_a_run_is_not_disturbed() -> None:
