@@ -5,6 +5,7 @@ import pulumi_aws as aws
 
 from infra import config, exports, preflight
 from infra.balancer import Balancer, BalancerArgs
+from infra.budget import Budget, BudgetArgs
 from infra.cache import Cache, CacheArgs
 from infra.dashboard import Dashboard, DashboardArgs
 from infra.environment import function_environment, load_environment
@@ -84,7 +85,10 @@ dashboard = Dashboard(
         stack=pulumi.get_stack(),
     )
 )
+if settings.budget_usd:
+    Budget(BudgetArgs(usd=settings.budget_usd, email=settings.budget_email))
 exports.export_all(
+    settings=settings,
     network=network,
     cache=cache,
     functions=functions,

@@ -10,6 +10,7 @@ from experiment import load, metrics, prices
 from experiment.durations import EXPECTED
 from experiment.errors import UsageError
 from experiment.loading import Loading
+from infra.settings import PRIVATE
 from loadgen import runfolder
 from report import build
 
@@ -48,7 +49,7 @@ class Gathering(Loading):
 
     def _notes(self) -> dict[str, Any]:
         """What run.json should say that only this machine knows; no secret among it."""
-        settings = {_camel(name): value for name, value in vars(self.settings).items() if name != "cache_password"}
+        settings = {_camel(name): value for name, value in vars(self.settings).items() if name not in PRIVATE}
         engine, _, version = self.settings.cache_engine.partition(" ")
         notes: dict[str, Any] = {
             "settings": settings,

@@ -1,7 +1,10 @@
 """What a user and the experiment need next, with commands ready to paste."""
 
+import shlex
+
 import pulumi
 
+from infra import costs
 from infra.balancer import Balancer
 from infra.cache import Cache
 from infra.dashboard import Dashboard
@@ -10,6 +13,7 @@ from infra.image import LoadImage
 from infra.load import UI_PORT, Load
 from infra.network import Network
 from infra.results import Results
+from infra.settings import Settings
 
 
 def open_ui(cluster: str, service: str, region: str) -> str:
@@ -26,13 +30,18 @@ def open_ui(cluster: str, service: str, region: str) -> str:
     )
 
 
-def fetch_results(stack: str, bucket: str, region: str) -> str:
-    """A command that joins the newest run's segments into a run folder here; it works after a destroy as well."""
-    return f".venv/bin/python -m experiment collect --stack {stack} --bucket {bucket} --region {region}"
+def fetch_results(stack: str) -> str:
+    """A command that brings the newest run here with all its evidence, audits its sessions and makes the report.
+
+    It asks the standing stack. Of a destroyed one only the bucket is left: `collect --bucket NAME --region REGION`.
+    """
+    steps = (f".venv/bin/python -m experiment {step} --stack {stack}" for step in ("collect", "audit", "report"))
+    return " && ".join(steps)
 
 
 def export_all(
     *,
+    settings: Settings,
     network: Network,
     cache: Cache,
     functions: Functions,
@@ -44,7 +53,7 @@ def export_all(
     region: pulumi.Output[str],
 ) -> None:
     """The exports that docs/architecture.md lists."""
-    bucket = results.bucket.bucket
+    stack = pulumi.get_stack()
     pulumi.export("cacheConfigurationEndpoint", cache.host)
     pulumi.export("cacheReplicationGroupId", cache.id)
     pulumi.export("albDnsName", balancer.dns_name)
@@ -53,7 +62,7 @@ def export_all(
     pulumi.export("functionLogGroup", functions.logs["session"].name)
     pulumi.export("loadLogGroup", load.log_group.name)
     pulumi.export("imageRef", image.ref)
-    pulumi.export("resultsBucket", bucket)
+    pulumi.export("resultsBucket", results.bucket.bucket)
     pulumi.export("ecsCluster", load.cluster.name)
     pulumi.export("masterService", load.master.name)
     pulumi.export("workerService", load.worker.name)
@@ -65,7 +74,5 @@ def export_all(
         "openUi",
         pulumi.Output.all(load.cluster.name, load.master.name, region).apply(lambda known: open_ui(*known)),
     )
-    pulumi.export(
-        "fetchResults",
-        pulumi.Output.all(bucket, region).apply(lambda known: fetch_results(pulumi.get_stack(), *known)),
-    )
+    pulumi.export("fetchResults", fetch_results(shlex.quote(stack)))
+    pulumi.export("costsWhileStanding", costs.while_standing(settings, shlex.quote(stack)))

@@ -28,6 +28,9 @@ RETENTION_DAYS = (
 # users and is not about to end; oldest first. Each version's parameter family is the engine and its major number.
 ENGINES = ("redis 7.1", "valkey 7.2", "valkey 8.0", "valkey 8.1", "valkey 8.2", "valkey 9.0", "valkey 9.1")
 
+# What is shown nowhere: not in a log, not in a run folder, which may be handed on.
+PRIVATE = frozenset({"cache_password", "budget_email"})
+
 
 class SettingsError(ValueError):
     """Settings that cannot be used; `problems` has one line for each, all found at once."""
@@ -61,10 +64,12 @@ class Settings:
     keep_results: bool
     availability_zones: tuple[str, ...]
     retention_days: int
+    budget_usd: int
+    budget_email: str
 
     def __repr__(self) -> str:
-        """Everything but the password, which must not end up in a log."""
-        shown = {name: value for name, value in vars(self).items() if name != "cache_password"}
+        """Everything but what must not end up in a log."""
+        shown = {name: value for name, value in vars(self).items() if name not in PRIVATE}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
@@ -203,6 +208,11 @@ def _rules(root: Path) -> dict[str, _Rule]:
         "keepResults": _flag(),
         "availabilityZones": _zones(),
         "retentionDays": _number_of(RETENTION_DAYS),
+        "budgetUsd": _integer(0, 1_000_000),
+        "budgetEmail": _matching(
+            r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|",
+            "an e-mail address such as me@example.com; or empty",
+        ),
     }
 
 
@@ -265,6 +275,10 @@ def _together(read: Mapping[str, Any]) -> list[str]:
             "transitEncryption: false is not allowed with cacheUsername, for ElastiCache has users only over TLS; "
             "allowed is true"
         )
+    usd, email = read.get("budgetUsd"), read.get("budgetEmail")
+    if usd is not None and email is not None and bool(usd) != bool(email):
+        missing, seen = ("budgetEmail", "it is empty") if usd else ("budgetUsd", "it is 0")
+        problems.append(f"{missing}: {seen}; allowed is budgetUsd and budgetEmail both set or neither (0 and empty)")
     return problems
 
 

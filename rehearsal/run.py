@@ -12,6 +12,7 @@ from typing import Any
 
 import report
 from function import session
+from infra.settings import PRIVATE
 from loadgen import runfolder
 from rehearsal import program, stack
 from rehearsal.audit import audit
@@ -165,7 +166,7 @@ class Rehearsal:
         return {
             "where": "rehearsal",
             "stack": options.stack,
-            "settings": {name: value for name, value in asdict(options.settings).items() if name != "cache_password"},
+            "settings": {name: value for name, value in asdict(options.settings).items() if name not in PRIVATE},
             "engine": running.cluster.engine(),
             "cluster_medium": running.cluster.medium,
             "reshard": {

@@ -28,4 +28,5 @@ CONFIGURATIONS = {
     "strangest stack name": Configuration("9_To.5--Team"),
     "40 shards": Configuration(settings={"shardCount": 40, "replicasPerShard": 1}),
     "results not kept": Configuration(settings={"keepResults": False}),
+    "with a budget": Configuration(settings={"budgetUsd": 100, "budgetEmail": "me@example.com"}),
 }

@@ -44,6 +44,7 @@ NAMED = {
     "aws:ecs/cluster:Cluster": ("name", 255),
     "aws:ecs/service:Service": ("name", 255),
     "aws:ec2/securityGroup:SecurityGroup": ("name", 255),
+    "aws:budgets/budget:Budget": ("name", 100),
     "aws:servicediscovery/privateDnsNamespace:PrivateDnsNamespace": ("name", 253),
 }
 

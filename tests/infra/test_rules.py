@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+import shlex
 import subprocess
 import sys
 from typing import Any
@@ -297,18 +298,59 @@ def test_subnets_have_room() -> None:
     assert all(network.num_addresses - kept_by_aws >= 250 + 51 for network in private)
 
 
-def test_results_are_fetched_by_a_command_that_exists() -> None:
-    """The exported command is one that experiment/ understands."""
-    words = declare().exports["fetchResults"].split()
-    assert words[:3] == [".venv/bin/python", "-m", "experiment"]
-    help_text = subprocess.run(
-        [sys.executable, "-m", "experiment", words[3], "--help"],
-        cwd=settings.ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert all(word in help_text for word in words if word.startswith("--"))
+def test_results_are_fetched_by_commands_that_exist() -> None:
+    """The exported command makes the evidence of `experiment run`: without --bucket, which leaves most of it out."""
+    steps = [shlex.split(step) for step in declare("o'clock").exports["fetchResults"].split(" && ")]
+    assert [step[3] for step in steps] == ["collect", "audit", "report"]
+    for words in steps:
+        assert words[:3] == [".venv/bin/python", "-m", "experiment"]
+        assert words[4:] == ["--stack", "o'clock"]
+        asked = subprocess.run(
+            [sys.executable, "-m", "experiment", words[3], "--help"],
+            cwd=settings.ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "--stack" in asked.stdout
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, "about $0.7 an hour, $500 a month (2 nodes of cache.r7g.large, 4 load tasks,"),
+        ({"shardCount": 2}, "about $1.1 an hour, $800 a month (4 nodes of cache.r7g.large, 4 load tasks,"),
+        (
+            {"loadTasks": 9, "cacheNodeType": "cache.m7g.large"},
+            "(10 load tasks, NAT gateway, load balancer), and what 2",
+        ),
+    ],
+)
+def test_what_it_costs_to_leave_the_stack_standing(changed: dict[str, Any], expected: str) -> None:
+    """`pulumi up` by hand says what a forgotten stack costs, how sure that is, and how to end it."""
+    text = declare(**changed).exports["costsWhileStanding"]
+    assert expected in text
+    for word in ("from memory", "November 2026", "experiment preflight --stack dev", "pulumi destroy"):
+        assert word in text
+
+
+def test_a_budget_on_both_tags() -> None:
+    """With an amount and an address a month's costs are watched, of this stack alone; without them there is none."""
+    assert not declare().of("budgets.Budget")
+    program = declare("Team_A.prod", budgetUsd=120, budgetEmail="me@example.com")
+    budget = program.one("budgets.Budget").inputs
+    assert (budget["budgetType"], budget["timeUnit"]) == ("COST", "MONTHLY")
+    assert (budget["limitAmount"], budget["limitUnit"]) == ("120", "USD")
+    tags = {part["tags"]["key"]: part["tags"]["values"] for part in budget["filterExpression"]["ands"]}
+    for resource in program:
+        if resource.short_type not in UNTAGGED:
+            assert [resource.inputs["tags"][key] for key in tags] == [value for (value,) in tags.values()], resource.urn
+    assert set(tags) == {"Project", "Stack"}
+    assert "costFilters" not in budget, "AWS takes one kind of filter or the other"
+    assert [note["threshold"] for note in budget["notifications"]] == [50, 80, 100]
+    for note in budget["notifications"]:
+        assert note["subscriberEmailAddresses"] == ["me@example.com"]
+        assert (note["notificationType"], note["thresholdType"]) == ("ACTUAL", "PERCENTAGE")
 
 
 def test_the_ui_command_is_shell() -> None:

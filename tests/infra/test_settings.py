@@ -76,6 +76,8 @@ def test_text_and_typed_values_read_the_same() -> None:
             [[], ["eu-west-1a", "eu-west-1b"], '["us-gov-east-1a","us-gov-east-1b"]'],
             [["eu-west-1a"], ["eu-west-1a", "eu-west-1a"], ["a", "b"], "eu-west-1a", {}, ["eu-west-1a"] * 3],
         ),
+        ("budgetUsd", [0, "0"], [-1, "1.5", 1_000_001, True]),
+        ("budgetEmail", [""], ["me", "me@", "@example.com", "me@example", "a b@example.com", "a@b.c, d@e.f", 7]),
         ("retentionDays", [1, "30", 3653], [0, 2, 31, 3654, True, "forever"]),
     ],
 )
@@ -139,6 +141,16 @@ def test_passwords_that_elasticache_refuses() -> None:
     assert check({**defaults(), **user, "cachePassword": others}).cache_password == others
 
 
+@pytest.mark.parametrize(
+    ("usd", "email", "missing"), [(100, "", "budgetEmail: it is empty"), (0, "me@example.com", "budgetUsd: it is 0")]
+)
+def test_a_budget_is_whole_or_absent(usd: int, email: str, missing: str) -> None:
+    """A budget that tells nobody, or an address that nothing is ever sent to, is a mistake."""
+    assert problems(budgetUsd=usd, budgetEmail=email)[0].startswith(missing)
+    whole = check({**defaults(), "budgetUsd": 1_000_000, "budgetEmail": "first.last+x@mail.example.com"})
+    assert (whole.budget_usd, whole.budget_email) == (1_000_000, "first.last+x@mail.example.com")
+
+
 def test_users_need_tls() -> None:
     """ElastiCache refuses users without transit encryption; the message names the setting to change."""
     assert problems(cacheUsername="app", cachePassword=SECRET)[0].startswith("transitEncryption: false")
@@ -151,6 +163,8 @@ def test_passwords_are_never_shown() -> None:
     assert not any("hunter2" in problem for problem in refused)
     read = check({**defaults(), "cacheUsername": "app", "cachePassword": SECRET, "transitEncryption": True})
     assert SECRET not in repr(read)
+    told = check({**defaults(), "budgetUsd": 1, "budgetEmail": "somebody@example.com"})
+    assert "somebody" not in repr(told)
 
 
 def test_all_problems_at_once() -> None:
