@@ -14,7 +14,7 @@ setup: .venv/.runtime ## make .venv, the environment that Pulumi.yaml names too
 rehearse: .venv/.runtime ## add a shard to a real Valkey cluster under load, on this machine; ARGS="--shards 2:3"
 	@$(BIN)/python -m rehearsal $(ARGS)
 
-test: .venv/.dev ## run the tests; ARGS="tests/loadgen -k schedule"
+test: .venv/.dev ## run the tests; ARGS="tests/contract -k schedule"
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.dev ## lint and types

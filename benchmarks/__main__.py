@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import ROOT, TOOLS, Phase, Told, Tool, Wanted
-from loadgen.runfolder import iso_utc, machine
+from contract.runfolder import iso_utc, machine
 
 RATE = 900
 SHORT_S, LONG_S = 2.0, 8.0

@@ -9,8 +9,8 @@ import socket
 import sys
 import time
 
-from loadgen.phases import Profile
-from loadgen.schedule import Schedule
+from contract.profiles import Profile
+from contract.schedule import Schedule
 
 
 def run(profile: Profile, host: str, port: int) -> dict[str, object]:

@@ -25,7 +25,7 @@ from hdrh.histogram import HdrHistogram
 
 from benchmarks.__main__ import RESULTS, server
 from benchmarks.peers import ROOT
-from loadgen.runfolder import iso_utc, machine
+from contract.runfolder import iso_utc, machine
 
 
 def percentiles_ms(run_dir: Path, series: str, percentiles: tuple[float, ...], skip_s: int = 1) -> dict[str, float]:

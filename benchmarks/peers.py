@@ -129,7 +129,7 @@ def _series(run_dir: Path) -> dict[str, tuple[float, float]]:
 def bare(wanted: Wanted) -> Job:
     """The floor: `benchmarks/bare.py`."""
     code = (
-        "import json, sys; from benchmarks.bare import run; from loadgen.phases import parse\n"
+        "import json, sys; from benchmarks.bare import run; from contract.profiles import parse\n"
         "from urllib.parse import urlsplit; u = urlsplit(sys.argv[1])\n"
         "print(json.dumps(run(parse(sys.argv[2]), u.hostname, u.port)))"
     )

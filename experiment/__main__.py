@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from contract.runread import RunFolderError
 from experiment.errors import INVALID, OK, USAGE, StepError, UsageError
 from experiment.screen import Screen
 from experiment.stack import PATIENCE_S, Wanted
 from experiment.state import State, locked
 from experiment.steps import Experiment
-from loadgen.runread import RunFolderError
 from report import gates
 from report.assemble import DEFAULT_GATES
 

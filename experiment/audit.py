@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from contract import runfolder
 from experiment.cloud import Cloud
 from experiment.errors import StepError, asking
-from loadgen import runfolder
 
 BATCH = 5_000  # what the function takes in one call (docs/architecture.md)
 AT_A_TIME = 4  # few enough for an account's smallest concurrency limit of 10

@@ -1,6 +1,6 @@
 """Run folders in the results bucket: which there are, how far a run is, and its files joined from their segments.
 
-locust/evidence_s3.py says how they are written. A segment's key names the bytes it holds; nothing else is needed to
+recorder/shipper.py says how they are written. A segment's key names the bytes it holds; nothing else is needed to
 tell a whole file from one with a gap.
 """
 
@@ -14,9 +14,9 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
+from contract import runfolder
 from experiment.cloud import Cloud
 from experiment.errors import StepError, UsageError, asking
-from loadgen import runfolder
 
 _SEGMENT = re.compile(r"(?P<name>[\w.-]+)/(?P<start>\d{16})-(?P<end>\d{16})")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-.+")

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from contract import runfolder
 from experiment import functionlog, metrics
 from experiment.bucket import RunBucket, read_jsonl
 from experiment.cloud import Cloud
 from experiment.errors import ExpiredError, StepError
 from experiment.reshard import describe
-from loadgen import runfolder
 
 _LAST_S = 60  # the run's last seconds, whose log lines come last
 

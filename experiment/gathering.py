@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from contract import runfolder
 from experiment import audit as audits
 from experiment import collect as collecting
 from experiment import load, metrics, prices
@@ -11,7 +12,6 @@ from experiment.durations import EXPECTED
 from experiment.errors import UsageError
 from experiment.loading import Loading
 from infra.settings import PRIVATE
-from loadgen import runfolder
 from report import build
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract import profiles
+from contract.schedule import Schedule
 from experiment.errors import UsageError
 from infra.settings import Settings
-from loadgen import phases
-from loadgen.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class LoadFacts:
 def facts(settings: Settings, root: Path) -> LoadFacts:
     """Read from the profile that the stack's settings name, as the generator will read it."""
     try:
-        profile = phases.load(
+        profile = profiles.load(
             settings.load_profile,
             scale=settings.load_scale,
             compress=settings.load_compress,
             profiles_dir=root / "locust" / "profiles",
         )
         schedule = Schedule(profile)
-    except phases.ProfileError as error:
+    except profiles.ProfileError as error:
         raise UsageError("settings", "loadProfile", str(error), "pulumi config set loadProfile NAME") from None
     peak = max(float(max(phase.rate_from, phase.rate_to)) for phase in profile.phases)
     return LoadFacts(schedule.total, float(schedule.duration_s), peak)

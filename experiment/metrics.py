@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from contract import runfolder
 from experiment.bucket import read_jsonl
 from experiment.cloud import Cloud
 from experiment.errors import asking
-from loadgen import runfolder
-from loadgen.cachegroup import PERIOD_S, Group, ServerRows, metric_queries, metric_values
+from recorder.cachegroup import PERIOD_S, Group, ServerRows, metric_queries, metric_values
 
 METRICS_FILE = "metrics.jsonl"
 _QUERIES_PER_CALL = 500  # GetMetricData's limit

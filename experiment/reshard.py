@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from experiment.cloud import Cloud
 from experiment.errors import StepError, asking, code_of
-from loadgen.cachegroup import Group, layout_problems, read_group
+from recorder.cachegroup import Group, layout_problems, read_group
 
 POLL_S = 10.0
 # AWS answers from several places, one of them sometimes behind: an end is believed when three answers agree.

@@ -6,7 +6,7 @@ from typing import Any
 from experiment import master, reshard
 from experiment.errors import StepError, UsageError
 from experiment.stack import Stack
-from loadgen.cachegroup import Group, layout_problems
+from recorder.cachegroup import Group, layout_problems
 
 
 class Resharding(Stack):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTEXT = Path("build") / "load-image"
-FOLDERS = ("locust", "loadgen")
+FOLDERS = ("locust", "contract", "recorder")
 _LEFT_OUT = (".pyc", ".pyo")
 
 

@@ -12,7 +12,7 @@ from infra.naming import COMPONENT, named
 from infra.results import WRITTEN
 
 UI_PORT = 8089
-# The namespace of the custom metrics that the master prints as Embedded Metric Format lines (locust/evidence.py).
+# The namespace of the custom metrics that the master prints as Embedded Metric Format lines (recorder/record.py).
 METRICS_NAMESPACE = "LoadGenerator"
 
 

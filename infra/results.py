@@ -7,7 +7,7 @@ import pulumi_aws as aws
 
 from infra.naming import COMPONENT, named
 
-# The run folders, and marks that a restarted master finds (locust/evidence.py): all that the load writes.
+# The run folders, and marks that a restarted master finds (recorder/record.py): all that the load writes.
 PREFIX = "runs/"
 WRITTEN = (PREFIX, "markers/")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from loadgen import runfolder
+from contract import runfolder
 
 _BATCH = 5000  # the most that the audit function takes a call
 _EXAMPLES = 20

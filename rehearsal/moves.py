@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from loadgen.schedule import PlannedPhase, Schedule
+from contract.schedule import PlannedPhase, Schedule
 from rehearsal import program
 from rehearsal.cluster import Cluster, ClusterError
 from rehearsal.program import ProgramError, Resource

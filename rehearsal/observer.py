@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 from redis.exceptions import RedisError
 
-from loadgen import runfolder
+from contract import runfolder
 from rehearsal.cluster import Cluster, Node
 
 

@@ -9,11 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn
 
+from contract import profiles, runfolder
+from contract.profiles import ProfileError
+from contract.schedule import Schedule
 from infra import settings as infra_settings
 from infra.settings import Settings, SettingsError
-from loadgen import phases, runfolder
-from loadgen.phases import ProfileError
-from loadgen.schedule import Schedule
 from rehearsal.moves import PlanError, PlannedMove, cycles_duration_s, plan_cycles, plan_reshard
 from rehearsal.reshard import SLOTS_PER_S, Migration
 
@@ -166,7 +166,7 @@ def _plan(
     given: argparse.Namespace, settings: Settings, name: str, shards: tuple[int, int]
 ) -> tuple[list[PlannedMove], Schedule]:
     try:
-        profile = phases.load(name, scale=settings.load_scale, compress=settings.load_compress)
+        profile = profiles.load(name, scale=settings.load_scale, compress=settings.load_compress)
         schedule = Schedule(profile)
         if given.cycles is None:
             return plan_reshard(schedule, _fraction(given.reshard_at), shards[1]), schedule
@@ -214,7 +214,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _profile_file(name: str | None) -> Path | None:
     """A profile named as a file; None for the name of a shipped one."""
-    if name is None or name in phases.shipped():
+    if name is None or name in profiles.shipped():
         return None
     return Path(name).resolve() if Path(name).is_file() or name.endswith((".yml", ".yaml")) or "/" in name else None
 

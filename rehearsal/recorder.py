@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from loadgen import runfolder
+from contract import runfolder
 from rehearsal.load import Master, MasterError
 
 

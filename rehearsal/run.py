@@ -11,9 +11,9 @@ from types import FrameType
 from typing import Any
 
 import report
+from contract import runfolder
 from function import session
 from infra.settings import PRIVATE
-from loadgen import runfolder
 from rehearsal import program, stack
 from rehearsal.audit import audit
 from rehearsal.cluster import ClusterError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadgen.runread import read_run
+from contract.runread import read_run
 from report import charts, document, gates, page, picture, summary, verdict
 
 DEFAULT_GATES = Path(__file__).resolve().parent.parent / "gates.txt"
@@ -31,7 +31,7 @@ def build(run_dir: Path, gate_texts: Sequence[str] | None = None) -> ReportResul
         gate_texts: the gates to judge it by; those of the repository's gates.txt if None.
 
     Raises:
-        loadgen.runread.RunFolderError: it is no run folder, or one of another format version.
+        contract.runread.RunFolderError: it is no run folder, or one of another format version.
         report.gates.GateError: a gate cannot be understood.
     """
     texts = gates.read_gates(DEFAULT_GATES) if gate_texts is None else gate_texts

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.runread import Run, number
+from contract.runread import Run, number
 from report import measures
 from report.document import Findings
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.runread import SERIES, Run
+from contract.runread import SERIES, Run
 from report import cycles, measures
 from report.charts import TITLES, Chart, curve, line, log_axis, packed, percentile_axis
 from report.document import Findings

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.runread import mapping, read_run
+from contract.runread import mapping, read_run
 from report import charts, document, measures, page, student, verdict
 from report.charts import Chart, curve, line, log_axis, per_second
 from report.charts_effect import percentile_steps
@@ -52,7 +52,7 @@ def compare(folders: Sequence[Path], out: Path) -> Comparison:
 
     Raises:
         CompareError: fewer than two runs, or too many to tell apart.
-        loadgen.runread.RunFolderError: a folder is no run folder.
+        contract.runread.RunFolderError: a folder is no run folder.
     """
     if not 2 <= len(folders) <= MOST_RUNS:
         raise CompareError(f"compare takes 2 to {MOST_RUNS} runs, got {len(folders)}")

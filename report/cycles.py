@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.runread import Run
+from contract.runread import Run
 from report import measures, student
 from report.windows import Move
 

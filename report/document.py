@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.runread import SERIES, Run, number
+from contract.runread import SERIES, Run, number
 from report import cycles, gates, measures, stalls, trust
 from report.effect import Effect, effects
 from report.windows import Comparison, Move, compare, find_moves, is_cycles

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.runread import Run
+from contract.runread import Run
 from report import measures
 from report.windows import Comparison
 

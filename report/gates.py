@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadgen.runread import COUNTS, SERIES, mapping
+from contract.runread import COUNTS, SERIES, mapping
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d+)?)(?P<unit>us|ms|s|%)?(?![\w.])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.hdrread import Merged
-from loadgen.runread import COUNTS, SERIES, Run
+from contract.hdrread import Merged
+from contract.runread import COUNTS, SERIES, Run
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadgen.runread import Run
+from contract.runread import Run
 from report.windows import Move
 
 SLOW_MS = 20.0

@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from loadgen.runread import Json, Run, mapping, number
+from contract.runread import Json, Run, mapping, number
 from report import measures
 from report.windows import Comparison, Move
 

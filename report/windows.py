@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.runread import Event, Phase, Run, number
+from contract.runread import Event, Phase, Run, number
 
 Mask = npt.NDArray[np.bool_]
 

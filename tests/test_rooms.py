@@ -6,22 +6,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = {"infra", "function", "loadgen", "rehearsal", "experiment", "report", "benchmarks"}
+ROOMS = {"infra", "function", "contract", "recorder", "loadgen", "rehearsal", "experiment", "report", "benchmarks"}
 ALLOWED: dict[str, set[str]] = {
     "__main__.py": {"infra"},
     "infra": set(),
     "function": set(),
-    "loadgen": set(),
-    "locust": {"loadgen"},
-    "report": {"loadgen"},
-    "rehearsal": {"infra", "function", "loadgen", "report"},
-    "experiment": {"infra", "loadgen", "report"},
+    "contract": set(),
+    "recorder": {"contract"},
+    "locust": {"contract", "recorder", "loadgen"},  # loadgen/ lies inside; Locust puts locust/ on the path
+    "report": {"contract"},
+    "rehearsal": {"infra", "function", "contract", "report"},
+    "experiment": {"infra", "contract", "recorder", "report"},
 }
 LIBRARIES: dict[str, set[str]] = {
     # What must not be imported where: the image and the function stay small, the arithmetic stays pure.
     "function": {"pulumi", "pulumi_aws", "boto3", "locust", "yaml", "numpy", "hdrh"},
-    "loadgen": {"pulumi", "pulumi_aws", "boto3", "locust", "redis", "plotly"},
-    "locust": {"pulumi", "pulumi_aws", "redis", "numpy", "plotly"},
+    "contract": {"pulumi", "pulumi_aws", "boto3", "locust", "redis", "plotly"},
+    "recorder": {"pulumi", "pulumi_aws", "locust", "redis", "numpy", "plotly"},
+    "locust": {"pulumi", "pulumi_aws", "boto3", "redis", "numpy", "plotly"},
     "infra": {"boto3", "redis", "locust", "numpy"},
     "report": {"pulumi", "pulumi_aws", "boto3", "redis", "locust"},
 }
@@ -58,32 +60,52 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
 def test_a_room_keeps_out_the_libraries_of_others(room: str) -> None:
     """The load image, the function's archive and the pure arithmetic bring no library that they do not need.
 
-    loadgen's readers, which only the report uses, may have numpy.
+    contract's readers, which only the report uses, may have numpy.
     """
     found = {str(file): sorted(names & LIBRARIES[room]) for file, names in imports(room).items()}
     assert {file: names for file, names in found.items() if names} == {}
 
 
+# What ties the generator to Locust; the rest of loadgen/ knows nothing of it.
+TIED_TO_LOCUST = {"runner.py", "stats.py", "web.py"}
+
+
+def test_the_engine_does_not_know_locust() -> None:
+    """The sender, the schedule's division and the books work, and are tested, without Locust."""
+    tied = {file.name for file, names in imports("locust/loadgen").items() if names & {"locust", "gevent", "flask"}}
+    assert tied == TIED_TO_LOCUST
+
+
 def test_the_load_image_has_no_numpy() -> None:
     """The image lacks numpy: only files that the locustfile never imports may use it."""
-    using = {file.name for file, names in imports("loadgen").items() if "numpy" in names}
-    reached: set[str] = set()
-    waiting = list((ROOT / "locust").glob("*.py"))
+    using = {f"contract.{file.stem}" for file, names in imports("contract").items() if "numpy" in names}
+    reached = {
+        module
+        for room in ("locust", "recorder")
+        for file in (ROOT / room).rglob("*.py")
+        for module in modules_of_contract(file)
+    }
+    waiting = list(reached)
     while waiting:
-        text = waiting.pop().read_text()
-        for node in ast.walk(ast.parse(text)):
-            modules: list[str] = []
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "loadgen":
-                modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                modules = [alias.name for alias in node.names if alias.name.startswith("loadgen.")]
-            for module in modules:
-                file = ROOT / (module.replace(".", "/") + ".py")
-                if file.is_file() and file.name not in reached:
-                    reached.add(file.name)
-                    waiting.append(file)
-    assert reached
+        further = modules_of_contract(ROOT / (waiting.pop().replace(".", "/") + ".py")) - reached
+        reached |= further
+        waiting += further
+    assert "contract.runfolder" in reached
+    assert using
     assert not (reached & using)
+
+
+def modules_of_contract(file: Path) -> set[str]:
+    """The modules of contract/ that a file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "contract":
+            found |= {f"contract.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("contract."):
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("contract.")}
+    return found
 
 
 def test_locust_is_no_package() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import report
-from evidence_s3 import Shipper, put_json
 from experiment import collect
 from experiment.bucket import read_jsonl
 from experiment.cloud import Cloud
 from experiment.errors import ExpiredError
+from recorder.shipper import Shipper, put_json
 from tests.experiment.answers import GROUP, TWO, group
 from tests.experiment.conftest import BUCKET, Clock, in_turn, refuse, scripted
 from tests.experiment.test_functionlog import Logs, line

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import experiment.stack
-from evidence_s3 import Shipper, put_json
 from experiment.__main__ import main
 from experiment.bucket import Progress
 from experiment.cloud import Cloud
@@ -16,6 +15,7 @@ from experiment.screen import Screen
 from experiment.stack import Wanted
 from experiment.state import State
 from experiment.steps import Experiment
+from recorder.shipper import Shipper, put_json
 from tests.experiment.conftest import BUCKET, REGION, in_turn, scripted
 from tests.experiment.world import RUN, TASK
 from tests.report.synthetic import Synthetic, write

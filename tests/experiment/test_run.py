@@ -9,9 +9,9 @@ import pytest
 from pulumi import automation
 
 import experiment.stack
-from evidence_s3 import put_json
 from experiment.__main__ import main
 from experiment.bucket import read_jsonl
+from recorder.shipper import put_json
 from tests.experiment.conftest import BUCKET, Clock
 from tests.experiment.world import PATH, RUN, World, failed_command, web_port
 from tests.infra.engine import docker_daemon

@@ -17,9 +17,9 @@ from typing import Any
 from botocore.response import StreamingBody
 from pulumi import automation
 
-from evidence_s3 import Shipper, put_json
 from experiment.cloud import Cloud
 from infra import settings as stack_settings
+from recorder.shipper import Shipper, put_json
 from tests.experiment.answers import GROUP, ONE, TWO, group
 from tests.experiment.conftest import BUCKET, REGION, Clock, in_turn, refuse, scripted
 from tests.experiment.test_functionlog import Logs, line

@@ -15,7 +15,7 @@ from typing import Any
 
 from infra.settings import ROOT
 
-PARTS = ("Pulumi.yaml", "Pulumi.dev.yaml", "__main__.py", "infra", "function", "locust", "loadgen")
+PARTS = ("Pulumi.yaml", "Pulumi.dev.yaml", "__main__.py", "infra", "function", "locust", "contract", "recorder")
 
 
 def copy_checkout(target: Path, original: Path = ROOT) -> Path:

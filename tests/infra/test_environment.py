@@ -63,8 +63,9 @@ def test_containers(part: str) -> None:
     container = json.loads(declare().one("ecs.TaskDefinition", part).inputs["containerDefinitions"])[0]
     names = [variable["name"] for variable in container["environment"]]
     assert names == sorted(set(names))
-    assert set(names) == named_variables("locust", "LOAD_") | named_variables("loadgen", "LOAD_")
-    assert variables_read("locust") | variables_read("loadgen") <= set(names) | SET_BY_AWS | OF_THE_MACHINE
+    rooms = ("locust", "contract", "recorder")
+    assert set(names) == {name for room in rooms for name in named_variables(room, "LOAD_")}
+    assert {name for room in rooms for name in variables_read(room)} <= set(names) | SET_BY_AWS | OF_THE_MACHINE
 
 
 def test_settings_reach_the_environment() -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from contract.runread import read_run
 from infra.context import stage
 from infra.settings import ROOT
-from loadgen.runread import read_run
 from tests.infra import dockerengine
 from tests.infra.dockerengine import Docker
 from tests.infra.program import declare
@@ -34,7 +34,7 @@ def docker() -> Iterator[Docker]:
     with tempfile.TemporaryDirectory(prefix="docker-") as name, dockerengine.engine(Path(name)) as docker:
         folder = Path(name)
         checkout = folder / "checkout"
-        for part in ("locust", "loadgen"):
+        for part in ("locust", "contract", "recorder"):
             shutil.copytree(ROOT / part, checkout / part)
         context = checkout / stage(checkout)
         base = dockerengine.make_base(docker, folder)
@@ -58,10 +58,17 @@ def test_holds_only_what_it_needs(docker: Docker) -> None:
         "pathlib.Path(d).rglob('*') if p.is_file()]))",
     )
     own = {name for name in files if name.startswith("/app/")}
-    readers = {"/app/loadgen/hdrread.py", "/app/loadgen/runread.py"}  # they read run folders, with numpy
+    readers = {"/app/contract/hdrread.py", "/app/contract/runread.py"}  # they read run folders, with numpy
     expected = {
         f"/app/{path.relative_to(ROOT).as_posix()}"
-        for pattern in ("locust/*.py", "locust/profiles/*.yml", "locust/requirements.txt", "loadgen/*.py")
+        for pattern in (
+            "locust/*.py",
+            "locust/loadgen/*.py",
+            "locust/profiles/*.yml",
+            "locust/requirements.txt",
+            "contract/*.py",
+            "recorder/*.py",
+        )
         for path in ROOT.glob(pattern)
     }
     assert own == expected - readers

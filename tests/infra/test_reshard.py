@@ -89,7 +89,7 @@ def test_a_second_run_changes_nothing() -> None:
 def test_another_checkout_and_umask_change_nothing(tmp_path: Path) -> None:
     """A colleague's checkout, made with another umask, declares the same archive and the same build context."""
     copy = tmp_path / "elsewhere"
-    for folder in ("function", "locust", "loadgen", "infra"):
+    for folder in ("function", "locust", "contract", "recorder", "infra"):
         shutil.copytree(settings.ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path in copy.rglob("*"):
         path.chmod(0o775 if path.is_dir() else 0o664)
@@ -105,7 +105,7 @@ def test_another_checkout_and_umask_change_nothing(tmp_path: Path) -> None:
         " p.is_file() and hashlib.sha256(p.read_bytes()).hexdigest()) for p in (root / CONTEXT).rglob('*')))"
     )
     here = tmp_path / "here"
-    for folder in ("function", "locust", "loadgen", "infra"):
+    for folder in ("function", "locust", "contract", "recorder", "infra"):
         shutil.copytree(settings.ROOT / folder, here / folder, ignore=shutil.ignore_patterns("__pycache__"))
     seen = [
         subprocess.run(

@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from loadgen import phases
-from loadgen.schedule import Schedule
+from contract import profiles
+from contract.schedule import Schedule
 from rehearsal import mover
 from rehearsal.moves import PlanError, PlannedMove, cycles_duration_s, expected_keys, plan_cycles, plan_reshard
 from rehearsal.recorder import Recorder
@@ -16,7 +16,7 @@ from rehearsal.stack import Stack
 
 def original(compress: str = "20") -> Schedule:
     """The original's profile."""
-    return Schedule(phases.load("artillery-50min", scale="3", compress=compress))
+    return Schedule(profiles.load("artillery-50min", scale="3", compress=compress))
 
 
 @pytest.mark.parametrize(("compress", "real_s", "sham_s"), [("1", 1950.0, 150.0), ("20", 97.5, 7.5)])

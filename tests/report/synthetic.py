@@ -9,8 +9,8 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.latency import SERIES, Latencies
-from loadgen.runfolder import Arrival, RunFolder, Second, append_event, append_line, update_run
+from contract.histograms import SERIES, Latencies
+from contract.runfolder import Arrival, RunFolder, Second, append_event, append_line, update_run
 
 Floats = npt.NDArray[np.float64]
 STARTED_AT = 1_795_360_260.0

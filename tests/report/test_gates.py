@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadgen.runread import COUNTS, SERIES
+from contract.runread import COUNTS, SERIES
 from report import gates
 
 

@@ -1,1 +1,0 @@
-"""The open-model load generator and the run folder's format."""

@@ -1,0 +1,158 @@
+"""A worker's side: asks the master again and again for orders, hands them to the sender, reports its rows.
+
+Nothing here knows gevent or Locust; whoever carries the messages calls `message` a few times a second and `take` with
+each answer. One message and its answer also measure the clock difference.
+"""
+
+import gc
+import resource
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from contract import profiles
+from contract.schedule import Schedule
+from loadgen.leases import Piece
+from loadgen.resolver import Resolver, Target
+from loadgen.sender import Limits, Sender
+
+POLL_EVERY_S = 0.25
+# The hub's Python code holds the interpreter for at most this long while a send is due (the default is ten times that).
+SWITCH_INTERVAL_S = 0.0005
+MAX_ROWS = 20_000  # a message
+
+Message = dict[str, Any]
+
+
+class Clock:
+    """UTC that never jumps: the system's time at the start, carried on by the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return time.monotonic() + self._offset
+
+    def monotonic(self, unix_s: float) -> float:
+        """The monotonic time of a UTC time."""
+        return unix_s - self._offset
+
+
+def max_in_flight(wanted: int) -> int:
+    """Raise this process's limit of open files as far as it goes, and stay below it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    need = wanted * 2 + 512  # connections that the server still has to close need descriptors too
+    if soft != resource.RLIM_INFINITY and soft < need:
+        target = need if hard == resource.RLIM_INFINITY else min(need, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+            soft = target
+        except (ValueError, OSError):  # macOS refuses more than kern.maxfilesperproc
+            pass
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, (soft - 512) // 2))
+
+
+class Agent:
+    """One worker's conversation with the master."""
+
+    def __init__(self, worker: str, clock: Clock) -> None:
+        self.worker = worker
+        self.clock = clock
+        self.run: str | None = None
+        self.leaving = False
+        self.heard_monotonic = 0.0
+        self.crash = ""
+        self._session = uuid.uuid4().hex
+        self._sender: Sender | None = None
+        self._resolver: Resolver | None = None
+        self._samples: list[tuple[float, float]] = []  # (round trip, offset), newest last
+        self._bye = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether the master still expects something of this worker."""
+        return self.run is not None and not self._bye and time.monotonic() - self.heard_monotonic < 3.0
+
+    def message(self) -> Message:
+        """The next report; asks for orders at the same time."""
+        round_trip, offset = min(self._samples, default=(0.0, 0.0))
+        message: Message = {
+            "worker": self.worker,
+            "session": self._session,
+            "run": self.run,
+            "leaving": self.leaving,
+            "sent": self.clock.now(),
+            "offset_ms": offset * 1000,
+            "round_trip_ms": round_trip * 1000,
+            "cpu_s": time.process_time(),
+            "crash": self.crash,
+        }
+        sender = self._sender
+        if sender is not None:
+            rows = sender.rows
+            message["rows"] = b"".join([rows.popleft() for _ in range(min(len(rows), MAX_ROWS))])
+            message["details"] = [sender.details.popleft() for _ in range(len(sender.details))]
+            message["in_flight"] = sender.in_flight
+            message["sender_cpu_s"] = sender.cpu_s
+            if sender.crash and not self.crash:
+                self.crash = message["crash"] = sender.crash
+        return message
+
+    def take(self, answer: Message) -> None:
+        """The master's answer to a message."""
+        now = self.clock.now()
+        self.heard_monotonic = time.monotonic()
+        if answer["session"] != self._session:
+            return  # to what this worker was before it was declared lost
+        round_trip = now - answer["sent"]
+        self._samples = [*self._samples[-19:], (round_trip, answer["master"] - (answer["sent"] + now) / 2)]
+        if answer["run"] != self.run or answer["lost"]:
+            self._end()
+            if answer["lost"]:
+                self._session = uuid.uuid4().hex  # join anew
+                return
+        if self.run is None and answer.get("plan"):
+            self._begin(answer["run"], answer["plan"])
+        if self._sender is not None:
+            self._sender.orders.append([Piece(*piece) for piece in answer["pieces"]])
+        self._bye = answer["bye"]
+
+    def close(self) -> None:
+        """Stop at once."""
+        self._end()
+
+    def _begin(self, run: str, plan: Message) -> None:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        gc.collect()
+        gc.freeze()  # what Locust brought along need not be looked through again while sends are due
+        profile = profiles.parse(plan["profile"], scale=plan["scale"], compress=plan["compress"])
+        target = Target(plan["host"])
+        self._resolver = Resolver(target.host, target.port)
+        self._resolver.start()
+        round_trip, offset = min(self._samples, default=(0.0, 0.0))
+        if abs(offset) <= round_trip / 2:  # no difference that the measurement could tell from none
+            offset = 0.0
+        self._sender = Sender(
+            Schedule(profile),
+            self._resolver,
+            target.request(keep_alive=plan["connection"] == "keep-alive"),
+            keep_alive=plan["connection"] == "keep-alive",
+            limits=Limits(plan["time_limit_s"], plan["connect_limit_s"], max_in_flight(plan["max_in_flight"])),
+            start_monotonic_s=self.clock.monotonic(plan["start_unix_s"] - offset),
+        )
+        self._sender.start()
+        self.run, self._bye = run, False
+
+    def _end(self) -> None:
+        if self._sender is not None:
+            self._sender.quit()
+        if self._resolver is not None:
+            self._resolver.quit()
+        self._sender = self._resolver = None
+        self.run = None
+
+
+Carry = Callable[[Message], Message]

@@ -1,0 +1,324 @@
+"""What the Locust master leaves behind on AWS, so that a run outlives its task and its stack.
+
+While a run lasts, a thread of its own ships the run folder to S3 every few seconds, watches the replication group, and
+prints offered and achieved load in CloudWatch's Embedded Metric Format. docs/architecture.md has the contract. Nothing
+here knows Locust; under it the thread is a greenlet, for gevent has patched `threading` and `socket` by then.
+"""
+
+import json
+import logging
+import os
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from contract import runfolder
+from recorder.cachewatch import CacheWatcher
+from recorder.loadmetrics import LoadMetrics
+from recorder.shipper import Shipper, get_json, put_json
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_elasticache import ElastiCacheClient
+    from mypy_boto3_s3 import S3Client
+
+LOG = logging.getLogger(__name__)
+
+Record = Callable[[str, Mapping[str, Any]], object]
+
+SHIP_EVERY_S = 5.0
+# A reshard may outlive the load; it is watched to its end, as long as ElastiCache's own time limit here (2 h).
+LINGER_S = 2 * 3600.0
+# ECS gives a stopped task 120 s, of which the generator takes up to 100 for the replies that are due.
+CLOSE_S = 18.0
+# A call that hangs must not eat them.
+_AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a master has around it: who it is, and AWS as far as the task definition names it."""
+
+    stack: str
+    task: Mapping[str, str] = field(default_factory=dict[str, str])
+    bucket: str = ""
+    cache_id: str = ""
+    s3: "S3Client | None" = None
+    elasticache: "ElastiCacheClient | None" = None
+    cloudwatch: "CloudWatchClient | None" = None
+    out: TextIO | None = None
+    every_s: float = SHIP_EVERY_S
+
+    @property
+    def current_key(self) -> str:
+        """Where the run in progress is named."""
+        return f"markers/current-{self.stack}.json"
+
+    @property
+    def task_arn(self) -> str:
+        """The ECS task; empty elsewhere."""
+        return self.task.get("task", "")
+
+
+class Recorder:
+    """One per master process: `begin` and `end` around every run, `close` at the end of the process."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._run: _Run | None = None
+        self._earlier_runs: list[_Run] = []
+
+    def autostart_refusal(self) -> str | None:
+        """Claim the one autostart of this task revision; else why this master must not start by itself.
+
+        ECS starts a new master when one dies. That one would find all workers waiting, and run the load a second time.
+        """
+        around = self._around
+        if around.s3 is None:
+            return None
+        revision = "-".join(around.task[key] for key in ("family", "revision") if around.task.get(key)) or "local"
+        key = f"markers/autostart-{around.stack}-{revision}.json"
+        go_on = "to run again, start it in the UI or with `python -m experiment start`"
+        try:
+            current = get_json(around.s3, around.bucket, around.current_key)
+            if current and not current.get("ended"):
+                self._abandon(around.s3, current)
+                return (
+                    f"an earlier master (task {current.get('task') or 'unknown'}) ended without closing its run; "
+                    f"what it recorded is in s3://{around.bucket}/runs/{current.get('run')}/. "
+                    f"Nothing starts by itself; {go_on}"
+                )
+            mine = {"task": around.task_arn, "at": _now_text()}
+            if not put_json(around.s3, around.bucket, key, mine, only_if_absent=True):
+                first = get_json(around.s3, around.bucket, key) or {}
+                return (
+                    f"this revision started by itself before, at {first.get('at', 'an unknown time')} "
+                    f"(s3://{around.bucket}/{key}); {go_on}"
+                )
+        except (BotoCoreError, ClientError) as error:
+            return f"s3://{around.bucket}/{key} does not tell whether the load already ran: {error}; {go_on}"
+        return None
+
+    def begin(self, run_dir: Path, started_at_unix_s: float, record: Record) -> None:
+        """A run's folder exists and its load starts: ship, watch and publish until `end`."""
+        if self._run is not None:
+            self.end()
+        run = _Run(self._around, run_dir, started_at_unix_s, record)
+        self._run = run
+        run.thread.start()
+
+    def end(self) -> None:
+        """The run folder is closed: everything in it goes to the bucket; a reshard under way is watched to its end."""
+        run, self._run = self._run, None
+        if run is not None:
+            # Noted first: `close` may be called while this waits, and must not miss it.
+            self._earlier_runs.append(run)
+            run.ended.set()
+            run.wake.set()
+            run.shipped.wait(10.0)
+
+    def close(self, within_s: float = CLOSE_S) -> None:
+        """The process ends: stop watching, send what is left, say in the bucket how it ended."""
+        self.end()
+        until = time.monotonic() + within_s
+        for run in self._earlier_runs:
+            run.closing.set()
+            run.wake.set()
+        for run in self._earlier_runs:
+            run.thread.join(max(0.0, until - time.monotonic()))
+            if run.thread.is_alive():
+                LOG.error("run %s: not everything could be sent within %.0f s", run.folder.name, within_s)
+        self._earlier_runs.clear()
+
+    def _abandon(self, s3: "S3Client", current: Mapping[str, Any]) -> None:
+        """Say beside an unclosed run that its master is gone, so that a collector need not wait for more."""
+        around = self._around
+        if isinstance(current.get("run"), str):
+            note = {"noticed_at": _now_text(), "by_task": around.task_arn}
+            put_json(s3, around.bucket, f"runs/{current['run']}/abandoned.json", note, only_if_absent=True)
+        put_json(s3, around.bucket, around.current_key, {**current, "ended": "abandoned"})
+
+
+class _Run:
+    """One run's thread and what it does at every turn."""
+
+    def __init__(self, around: Surroundings, folder: Path, started_at_unix_s: float, record: Record) -> None:
+        self._around = around
+        self.folder = folder
+        self._started_at = started_at_unix_s
+        self._record = record
+        self._load = LoadMetrics(around.stack, folder / "seconds.csv", started_at_unix_s, around.out)
+        self._shipper = Shipper(around.s3, around.bucket, folder) if around.s3 is not None else None
+        self._watcher = None
+        if around.elasticache is not None and around.cloudwatch is not None:
+            clients = (around.elasticache, around.cloudwatch)
+            self._watcher = CacheWatcher(
+                clients, around.cache_id, started_at_unix_s, record=self.record, write_rows=self.write_rows
+            )
+        self._marked = False
+        self.ended = threading.Event()
+        self.closing = threading.Event()
+        self.shipped = threading.Event()  # everything that the folder held when it ended
+        self.wake = threading.Event()
+        self.thread = threading.Thread(target=self._work, name=f"evidence-{folder.name}", daemon=True)
+
+    @property
+    def _resharding(self) -> bool:
+        return self._watcher is not None and self._watcher.resharding
+
+    def record(self, name: str, fields: Mapping[str, Any]) -> None:
+        """An event of the cache: through the generator while it runs (it keeps single arrivals), else into the file."""
+        if name == "reshard.requested" and self._already_requested():
+            return
+        if not self.ended.is_set():
+            try:
+                self._record(name, fields)
+            except Exception:
+                LOG.exception("the generator did not take event %s; it goes straight into the file", name)
+            else:
+                return
+        runfolder.append_event(self.folder, time.time() - self._started_at, name, **fields)
+
+    def write_rows(self, rows: list[dict[str, Any]]) -> None:
+        """Append node metrics."""
+        for row in rows:
+            runfolder.append_line(self.folder, runfolder.SERVER, row)
+
+    def _already_requested(self) -> bool:
+        """Whoever asked for the reshard may have said so through the master's HTTP interface."""
+        open_request = False
+        path = self.folder / "events.jsonl"
+        for line in path.read_bytes().splitlines() if path.exists() else ():
+            try:
+                name = json.loads(line).get("event")
+            except (ValueError, AttributeError):
+                continue
+            if name == "reshard.requested":
+                open_request = True
+            elif name in ("reshard.finished", "reshard.failed"):
+                open_request = False
+        return open_request
+
+    def _work(self) -> None:
+        deadline = float("inf")
+        while True:
+            ended, closing = self.ended.is_set(), self.closing.is_set()
+            self.wake.clear()
+            self._turn(last=ended, watch=not closing)
+            if ended:
+                self.shipped.set()
+                deadline = min(deadline, time.monotonic() + LINGER_S)
+                if closing or not self._resharding or time.monotonic() > deadline:
+                    break
+            self.wake.wait(self._around.every_s)
+        self._finish()
+
+    def _turn(self, *, last: bool, watch: bool) -> None:
+        """One look at everything. It must go on whatever happens: a run without its evidence is worth nothing."""
+        try:
+            if self._watcher is not None and watch:
+                self._watcher.poll()
+            self._load.publish(last=last)
+            if self._shipper is not None and self._claim(self._shipper):
+                self._shipper.ship(last=last)
+        except Exception:
+            LOG.exception("evidence of run %s; tried again in %.0f s", self.folder.name, self._around.every_s)
+
+    def _claim(self, shipper: Shipper) -> bool:
+        try:
+            if not shipper.claimed:
+                shipper.claim({"task": self._around.task_arn, "started_at_unix_s": self._started_at})
+            if not self._marked:
+                self._mark(shipper, None)
+                self._marked = True
+        except (BotoCoreError, ClientError):
+            LOG.exception("s3://%s/runs/%s cannot be claimed; tried again", self._around.bucket, shipper.run_id)
+        return shipper.claimed
+
+    def _mark(self, shipper: Shipper, ended: str | None) -> None:
+        marker = {
+            "run": shipper.run_id,
+            "task": self._around.task_arn,
+            "started_at_unix_s": self._started_at,
+            "ended": ended,
+        }
+        if self._around.s3 is not None:
+            put_json(self._around.s3, self._around.bucket, self._around.current_key, marker)
+
+    def _finish(self) -> None:
+        """Say what should be in the bucket, so that a collector can tell a whole run from half of one."""
+        shipper, around = self._shipper, self._around
+        if shipper is None or around.s3 is None or not shipper.claimed:
+            return
+        closing = {
+            "run": shipper.run_id,
+            "closed_at": _now_text(),
+            "files": shipper.sent,
+            "whole": shipper.unsent() == [],
+            "resharding": self._resharding,
+            "problems": shipper.problems + (self._watcher.problems if self._watcher else []),
+        }
+        try:
+            put_json(around.s3, around.bucket, f"runs/{shipper.run_id}/evidence.json", closing)
+            self._mark(shipper, "closed")
+        except (BotoCoreError, ClientError):
+            LOG.exception("run %s was sent, but not the word that it is whole", shipper.run_id)
+
+
+def from_environment(stack: str) -> Recorder | None:
+    """The recorder that the task definition asks for; None when it names neither bucket nor cache."""
+    bucket, cache_id = os.environ.get("LOAD_RESULTS_BUCKET", ""), os.environ.get("LOAD_CACHE_ID", "")
+    if not bucket and not cache_id:
+        return None
+    task = _task()
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or task.get("region")
+    if not region:
+        raise RuntimeError(
+            f"LOAD_RESULTS_BUCKET={bucket!r} and LOAD_CACHE_ID={cache_id!r} ask for evidence on AWS, "
+            "but no region is known; set AWS_REGION, or empty both variables"
+        )
+    session = boto3.Session(region_name=region)
+    return Recorder(
+        Surroundings(
+            stack,
+            task,
+            bucket=bucket,
+            cache_id=cache_id,
+            s3=session.client("s3", config=_AWS) if bucket else None,
+            elasticache=session.client("elasticache", config=_AWS) if cache_id else None,
+            cloudwatch=session.client("cloudwatch", config=_AWS) if cache_id else None,
+        )
+    )
+
+
+def _task() -> dict[str, str]:
+    """Who this task is, from ECS's metadata endpoint; empty outside ECS."""
+    endpoint = os.environ.get("ECS_CONTAINER_METADATA_URI_V4", "")
+    if not endpoint.startswith("http"):
+        return {}
+    try:
+        with urllib.request.urlopen(f"{endpoint}/task", timeout=3) as answer:  # noqa: S310 - ECS's own address, checked to be http
+            told = cast("dict[str, Any]", json.load(answer))
+    except (OSError, ValueError) as error:
+        LOG.warning("ECS's task metadata at %s: %s; revisions cannot be told apart by an autostart", endpoint, error)
+        return {}
+    arn = str(told.get("TaskARN", ""))
+    return {
+        "task": arn,
+        "family": str(told.get("Family", "")),
+        "revision": str(told.get("Revision", "")),
+        "region": arn.split(":")[3] if arn.count(":") >= 5 else "",
+    }
+
+
+def _now_text() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
