@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+import pulumi
 import pytest
 
 from infra import settings
@@ -166,6 +167,13 @@ def test_zones_without_fargate_or_graviton_are_passed_over(monkeypatch: pytest.M
     monkeypatch.setattr(program_module, "ZONES", {"xx-east-1a": lacking, "xx-east-1b": "id2", "xx-east-1c": "id3"})
     subnets = program_module.run(settings.as_config(settings.defaults())).of("ec2.Subnet")
     assert {subnet.inputs["availabilityZone"] for subnet in subnets} == {"xx-east-1b", "xx-east-1c"}
+
+
+def test_a_region_with_one_zone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only one zone is left, the message names the setting and the way out, before anything is created in it."""
+    monkeypatch.setattr(program_module, "ZONES", {"xx-west-1a": "usw1-az2", "xx-west-1b": "usw1-az1"})
+    with pytest.raises(pulumi.RunError, match=r"availabilityZones: the region has 1 zone\(s\)"):
+        program_module.run(settings.as_config(settings.defaults()))
 
 
 def test_a_run_is_not_disturbed() -> None:
