@@ -136,11 +136,12 @@ def _first_two_zones(parent: pulumi.Resource) -> list[pulumi.Input[str]]:
         exclude_zone_ids=LACKING_ZONE_IDS,
         filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
         opts=pulumi.InvokeOutputOptions(parent=parent),
-    ).names.apply(_two)
+    ).names.apply(two_of)
     return [zones[0], zones[1]]
 
 
-def _two(names: Sequence[str]) -> list[str]:
+def two_of(names: Sequence[str]) -> list[str]:
+    """The first two zones; with fewer, an error that says what to do."""
     if len(names) < 2:
         raise pulumi.RunError(
             f"availabilityZones: the region has {len(names)} zone(s) that have Fargate and Graviton, two are needed; "
