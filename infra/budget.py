@@ -24,8 +24,8 @@ class Budget(pulumi.ComponentResource):
     """A monthly cost budget on what bears this stack's tags Project and Stack; each threshold sends one e-mail.
 
     It sees nothing until both tags are activated for cost allocation in the account that pays (Billing and Cost
-    Management, "Cost allocation tags"), which takes AWS up to a day and does not work backwards. Its figures come hours
-    late, and it is destroyed with the stack: it guards a forgotten month, not a night. Credits are subtracted.
+    Management, "Cost allocation tags"); from then on it counts, not backwards. Its figures come hours late (AWS updates
+    budgets up to three times a day), and it is destroyed with the stack: it guards a forgotten month, not a night.
     """
 
     def __init__(self, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -1,5 +1,6 @@
 """The network: a VPC over two zones, where nothing listens to the internet and little may speak to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -130,10 +131,20 @@ class Network(pulumi.ComponentResource):
 
 
 def _first_two_zones(parent: pulumi.Resource) -> list[pulumi.Input[str]]:
-    names = aws.get_availability_zones_output(
+    zones = aws.get_availability_zones_output(
         state="available",
         exclude_zone_ids=LACKING_ZONE_IDS,
         filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
         opts=pulumi.InvokeOutputOptions(parent=parent),
-    ).names
-    return [names[0], names[1]]
+    ).names.apply(two_of)
+    return [zones[0], zones[1]]
+
+
+def two_of(names: Sequence[str]) -> list[str]:
+    """The first two zones; with fewer, an error that says what to do."""
+    if len(names) < 2:
+        raise pulumi.RunError(
+            f"availabilityZones: the region has {len(names)} zone(s) that have Fargate and Graviton, two are needed; "
+            'use another region, or name two with `pulumi config set --path "availabilityZones[0]" ZONE`'
+        )
+    return list(names[:2])

@@ -14,7 +14,11 @@ WRITTEN = (PREFIX, "markers/")
 
 @dataclass(frozen=True)
 class ResultsArgs:
-    """Whether the evidence outlives the stack."""
+    """Whether the evidence outlives the stack.
+
+    `pulumi destroy` does not run the program: it goes by what the last `up` noted of the bucket. After a changed
+    keepResults it is the next `up` that changes that.
+    """
 
     keep: bool
 

@@ -77,11 +77,39 @@ def test_deploy_reshard_deploy_destroy(engine: Engine, tmp_path: Path) -> None:
     assert "transitEncryption: true is not allowed on a cluster that was made with false" in output
     assert engine.operations() == []
 
+    assert left_by_destroy(engine, checkout, created) == {"Results"}
+
+
+def left_by_destroy(engine: Engine, checkout: Path, created: list[dict[str, object]]) -> set[str]:
+    """The components of whatever `pulumi destroy` does not delete of what was created."""
     status, output = engine.run(checkout, "destroy", "--yes", "--skip-preview", "--stack", "test")
     assert status == 0, output
-    deleted = engine.operations()
-    kept = {o["urn"] for o in created} - {o["urn"] for o in deleted}
-    assert {str(urn).split("::")[2].split("$")[0].rsplit(":", 1)[1] for urn in kept} == {"Results"}
+    kept = {o["urn"] for o in created} - {o["urn"] for o in engine.operations()}
+    return {str(urn).split("::")[2].split("$")[0].rsplit(":", 1)[1] for urn in kept}
+
+
+def test_a_kept_bucket(engine: Engine, tmp_path: Path) -> None:
+    """A destroy goes by what the last `up` declared of the bucket; the next `up` makes another bucket."""
+    checkout = copy_checkout(tmp_path / "checkout")
+    assert engine.run(checkout, "stack", "init", "test")[0] == 0
+    engine.run(checkout, "config", "set", "aws:region", "eu-west-1", "--stack", "test")
+
+    def up() -> tuple[str, list[dict[str, object]]]:
+        status, output = engine.run(checkout, *UP)
+        assert status == 0, output
+        operations = engine.operations()
+        assert {operation["op"] for operation in operations} == {"create"}
+        return engine.run(checkout, "stack", "output", "resultsBucket", "--stack", "test")[1].strip(), operations
+
+    first, created = up()
+    engine.run(checkout, "config", "set", "keepResults", "false", "--stack", "test")
+    assert left_by_destroy(engine, checkout, created) == {"Results"}
+    second, created_again = up()
+    assert first.startswith("test-results-")
+    assert second.startswith("test-results-")
+    assert first != second
+    assert {o["urn"] for o in created_again} == {o["urn"] for o in created}
+    assert left_by_destroy(engine, checkout, created_again) == set()
 
 
 def test_refusals(engine: Engine, tmp_path: Path) -> None:

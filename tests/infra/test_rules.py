@@ -8,11 +8,13 @@ import subprocess
 import sys
 from typing import Any
 
+import pulumi
 import pytest
 
 from infra import settings
 from infra.dashboard import NODE_METRICS, nodes
 from infra.naming import named
+from infra.network import two_of
 from tests.aws.configurations import CONFIGURATIONS
 from tests.infra import program as program_module
 from tests.infra.program import SUFFIX, Declared, declare
@@ -166,6 +168,13 @@ def test_zones_without_fargate_or_graviton_are_passed_over(monkeypatch: pytest.M
     monkeypatch.setattr(program_module, "ZONES", {"xx-east-1a": lacking, "xx-east-1b": "id2", "xx-east-1c": "id3"})
     subnets = program_module.run(settings.as_config(settings.defaults())).of("ec2.Subnet")
     assert {subnet.inputs["availabilityZone"] for subnet in subnets} == {"xx-east-1b", "xx-east-1c"}
+
+
+def test_a_region_with_one_zone_is_refused() -> None:
+    """Where fewer than two zones are left, the message names the setting and the way out."""
+    assert two_of(["a", "b", "c"]) == ["a", "b"]
+    with pytest.raises(pulumi.RunError, match=r"availabilityZones: the region has 1 zone\(s\)"):
+        two_of(["us-west-1b"])
 
 
 def test_a_run_is_not_disturbed() -> None:
