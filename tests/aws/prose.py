@@ -156,6 +156,14 @@ RULES = (
         "model",
         "my_group",
     ),
+    Rule(
+        ("elasticache:CreateCacheSubnetGroup",),
+        "SubnetIds",
+        lambda value: len(value) >= 1,
+        "a subnet at least",
+        f"{CACHE_GUIDE}, subnets and subnet groups",
+        [],
+    ),
     Rule(("elasticache:CreateUser",), "Passwords", lambda value: len(value) <= 2, "at most two", "model", ["a"] * 3),
     Rule(
         ("elasticache:CreateUser",),

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.aws.given import Given
 from tests.aws.provider import ec2, ecs, elasticache, elbv2, iam, lambda_, others, s3
-from tests.aws.provider.call import Call, Creation, Own
+from tests.aws.provider.call import Call, Creation, Own, UnmappedError
 from tests.infra.program import SUFFIX, Declared, Program
 
 CREATIONS: dict[str, Creation] = {
@@ -42,10 +42,6 @@ _EC2_KINDS = {
 }
 
 
-class UnmappedError(Exception):
-    """A declared type, property or change that the mappings do not know."""
-
-
 @dataclass(frozen=True)
 class Request:
     """One request, and the resource that it is made for."""
@@ -59,10 +55,11 @@ class Request:
         return f"{self.urn}: {self.service} {self.operation}"
 
 
-def creations(program: Program) -> list[Request]:
-    """The requests of the first `up`, each resource's in the provider's order."""
+def creations(program: Program, of: Declared | None = None) -> list[Request]:
+    """The requests of the first `up`, each resource's in the provider's order; or those of one resource only."""
     ids = _ids(program)
-    return [request for each in program if each.short_type not in OUTSIDE for request in _creation(each, ids)]
+    created = [of] if of else [each for each in program if each.short_type not in OUTSIDE]
+    return [request for each in created for request in _creation(each, ids)]
 
 
 def changes(before: Program, after: Program) -> list[Request]:
@@ -106,7 +103,7 @@ def _creation(resource: Declared, ids: Mapping[tuple[str, str], str]) -> list[Re
         name = next((given(name) for name in _NAMES if name in given), mocked)
         id_ = ids.get((_EC2_KINDS.get(resource.short_type, ""), mocked), mocked)
         calls = mapping.build(given, Own(name, id_))
-    except LookupError as error:
+    except (LookupError, UnmappedError) as error:
         raise UnmappedError(f"{resource.urn}: {error}") from None
     if unread := sorted(set(given.unread())):
         raise UnmappedError(

@@ -5,19 +5,20 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from tests.aws.requests import Request
+from tests.infra.program import SUFFIX
 
 CACHE_GUIDE = "ElastiCache guide"
 _TAGGING = "tagging guide, naming limits"
 # Engine and version as the guide lists them ("Engine versions and upgrading"), and the family of each ("Engine specific
 # parameters": Parameter group family). Families of other majors are incompatible.
-FAMILIES: dict[Any, str] = {
-    ("redis", "7.1"): "redis7",
-    ("valkey", "7.2"): "valkey7",
-    ("valkey", "8.0"): "valkey8",
-    ("valkey", "8.1"): "valkey8",
-    ("valkey", "8.2"): "valkey8",
-    ("valkey", "9.0"): "valkey9",
-    ("valkey", "9.1"): "valkey9",
+FAMILIES = {
+    "redis 7.1": "redis7",
+    "valkey 7.2": "valkey7",
+    "valkey 8.0": "valkey8",
+    "valkey 8.1": "valkey8",
+    "valkey 8.2": "valkey8",
+    "valkey 9.0": "valkey9",
+    "valkey 9.1": "valkey9",
 }
 
 
@@ -38,10 +39,9 @@ def _families(requests: list[Request]) -> Iterator[str]:
     }
     for group in _of(requests, "elasticache:CreateReplicationGroup"):
         sent = group.parameters
-        engine, name = (sent.get("Engine"), sent.get("EngineVersion")), sent.get("CacheParameterGroupName")
+        engine, name = f"{sent.get('Engine')} {sent.get('EngineVersion')}", sent.get("CacheParameterGroupName")
         if engine not in FAMILIES:
-            known = ", ".join(" ".join(pair) for pair in FAMILIES)
-            yield f"{group}: Engine, EngineVersion = {engine!r}: one of {known} ({CACHE_GUIDE}, engine versions)"
+            yield f"{group}: Engine, EngineVersion = {engine}: {', '.join(FAMILIES)} ({CACHE_GUIDE}, engine versions)"
             continue
         seen = f"{group}: CacheParameterGroupName = {name!r}, of family {families.get(name)}"
         if families.get(name) != FAMILIES[engine]:
@@ -65,6 +65,20 @@ def _users(requests: list[Request]) -> Iterator[str]:
             yield f'{seen}: one user named "default", which Valkey may go without ({CACHE_GUIDE}, RBAC)'
         if group.parameters.get("Engine") == "valkey" and not all(user.get("Passwords") for user in members):
             yield f"{seen}: users with a password ({CACHE_GUIDE}, RBAC)"
+
+
+def _commands(requests: list[Request]) -> Iterator[str]:
+    """Execute Command, which the port-forward goes through, needs a role that the task itself takes."""
+    with_role = {
+        made.parameters["family"]
+        for made in _of(requests, "ecs:RegisterTaskDefinition")
+        if "taskRoleArn" in made.parameters
+    }
+    for service in _of(requests, "ecs:CreateService"):
+        # The mocked cloud puts a name's random end into a task definition's ARN, too.
+        task = service.parameters.get("taskDefinition", "").rpartition("/")[2].partition(":")[0].removesuffix(SUFFIX)
+        if service.parameters.get("enableExecuteCommand") and task not in with_role:
+            yield f"{service}: enableExecuteCommand = True: a task with taskRoleArn (ECS guide, ECS Exec)"
 
 
 def _inline_policies(requests: list[Request]) -> Iterator[str]:
@@ -106,4 +120,4 @@ def tags_inside(value: Any) -> Iterator[tuple[str, str]]:
                 yield from tags_inside(inside)
 
 
-TOGETHER: tuple[Callable[[list[Request]], Iterator[str]], ...] = (_families, _users, _inline_policies, _tags)
+TOGETHER: tuple[Callable[[list[Request]], Iterator[str]], ...] = (_families, _users, _commands, _inline_policies, _tags)

@@ -16,6 +16,7 @@ from infra.dashboard import NODE_METRICS, nodes
 from infra.naming import named
 from infra.network import two_of
 from tests.aws.configurations import CONFIGURATIONS
+from tests.aws.together import FAMILIES
 from tests.infra import program as program_module
 from tests.infra.program import SUFFIX, Declared, declare
 from tests.infra.standin import NAMED
@@ -222,15 +223,6 @@ def test_the_function_ends_before_the_balancer_gives_up() -> None:
 
 # The provider refuses what these do not match (terraform-provider-aws, internal/service/elasticache/engine_version.go).
 PROVIDER_TAKES = {"valkey": r"[7-9]\.[0-9]+", "redis": r"[1-5](\.[0-9]+){2}|6\.x|[6-9]\.[0-9]+"}
-FAMILIES = {
-    "redis 7.1": "redis7",
-    "valkey 7.2": "valkey7",
-    "valkey 8.0": "valkey8",
-    "valkey 8.1": "valkey8",
-    "valkey 8.2": "valkey8",
-    "valkey 9.0": "valkey9",
-    "valkey 9.1": "valkey9",
-}
 
 
 def test_every_engine_has_its_family() -> None:

@@ -10,6 +10,10 @@ from tests.aws.given import Given
 TOKEN = "terraform-20261124000000000000000001"
 
 
+class UnmappedError(Exception):
+    """A declared type, property, value or change that the mappings do not know."""
+
+
 @dataclass(frozen=True)
 class Call:
     """One request: the service as botocore names it, the operation, the parameters."""

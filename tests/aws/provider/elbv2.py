@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.aws.given import Given, pairs
-from tests.aws.provider.call import Call, Creation, Own
+from tests.aws.provider.call import Call, Creation, Own, UnmappedError
 from tests.infra.program import ACCOUNT, REGION
 
 _ARN = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:{{}}"
@@ -41,7 +41,8 @@ def _attribute(key: str, value: Any) -> dict[str, str]:
 
 def _load_balancer(given: Given, own: Own) -> list[Call]:
     create = given.always({"loadBalancerType": "Type"}, loadBalancerType="application")
-    assert create["Type"] == "application", "attributes of other types are not mapped"
+    if create["Type"] != "application":
+        raise UnmappedError(f"loadBalancerType = {create['Type']!r}: attributes of other types")
     if given("internal"):
         create["Scheme"] = "internal"
     create |= given.if_set({"securityGroups": "SecurityGroups", "subnets": "Subnets"})
@@ -60,7 +61,8 @@ def _load_balancer(given: Given, own: Own) -> list[Call]:
 def _target_group(given: Given, own: Own) -> list[Call]:
     """A health_check block, even one that only says enabled=False, sends four values; the timeout only if declared."""
     create = given.always({"targetType": "TargetType"}, targetType="instance")
-    assert create["TargetType"] == "lambda", "ports and protocols of other targets are not mapped"
+    if create["TargetType"] != "lambda":
+        raise UnmappedError(f"targetType = {create['TargetType']!r}: ports and protocols of other targets")
     if check := given.block("healthCheck"):
         create |= check.always(
             {
