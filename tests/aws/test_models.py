@@ -68,6 +68,27 @@ def test_a_rule_of_prose_is_asked_and_can_refuse(rule: Rule) -> None:
     assert asked
 
 
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"MemorySize": True}, "MemorySize = True: not of type integer"),
+        ({"Publish": "true"}, "Publish = 'true': not of type boolean"),
+        ({"Code": {"ZipFile": "text"}}, "Code.ZipFile = 'text': not of type blob"),
+        ({"Architectures": "x86_64"}, "Architectures = 'x86_64': not a list"),
+        ({"Architectures": ["x86_64", "arm64"]}, "Architectures: 2 items: at most 1 items"),
+        ({"VpcConfig": ["subnet-1"]}, "VpcConfig = ['subnet-1']: not a structure"),
+        ({"Tags": ["Project"]}, "Tags = ['Project']: not a map"),
+        ({"Environment": {"Variables": {"1ST": ""}}}, "Environment.Variables (key) = '1ST': does not match"),
+        ({"Environment": {"Variables": {"A": "", "B": 1}}}, "Environment.Variables.B = 1: not of type string"),
+    ],
+)
+def test_a_model_is_asked_about_every_kind_of_value(parameters: dict[str, Any], complaint: str) -> None:
+    """Structures, lists, maps and their keys, and each plain type are looked into, at any depth."""
+    sent = {"FunctionName": "f", "Role": "arn:aws:iam::123456789012:role/f", "Code": {}, **parameters}
+    found = broken([Request("urn", "lambda", "CreateFunction", sent)])
+    assert any(line.startswith(f"urn: lambda CreateFunction: {complaint}") for line in found), found
+
+
 def _containers(change: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
     """A change of the only container inside a task definition's JSON."""
 

@@ -35,8 +35,9 @@ class Own:
 class Creation:
     """How the provider creates one type.
 
-    `read` is the file of hashicorp/terraform-provider-aws below internal/service, and the commit that was read;
-    `build` takes the inputs and what the resource is called.
+    `read` is the file of hashicorp/terraform-provider-aws below internal/service, and the commit that was read: one
+    each, not always of the newest release. "6.x" is code of that major whose commit is not known. `build` takes the
+    inputs and what the resource is called.
     """
 
     read: str

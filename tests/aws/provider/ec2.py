@@ -116,7 +116,11 @@ def _default_security_group(given: Given, own: Own) -> list[Call]:
 
 
 def _rule(direction: str, given: Given) -> list[Call]:
-    """expandIPPermission: the description goes inside what the rule refers to."""
+    """The description goes inside what the rule refers to.
+
+    expandIPPermission is in the ingress rule's file at the commit below; that the tags go along is in the egress rule's
+    file of 6.x, which the other shares.
+    """
     described = given.if_set({"description": "Description"})
     permission = given.if_set({"ipProtocol": "IpProtocol"})
     permission |= {
@@ -158,6 +162,6 @@ CREATIONS = {
         "ec2/vpc_security_group_egress_rule.go, 6.x", lambda given, _: _rule("Egress", given)
     ),
     "vpc.SecurityGroupIngressRule": Creation(
-        "ec2/vpc_security_group_ingress_rule.go@00a322094b4b", lambda given, _: _rule("Ingress", given)
+        "ec2/vpc_security_group_ingress_rule.go@00a322094b4b, 6.x", lambda given, _: _rule("Ingress", given)
     ),
 }
