@@ -22,5 +22,5 @@ _MOCKED = re.compile(rf"arn:aws:(\w+):{REGION}:{ACCOUNT}:([a-z]+)/([\w.-]+)")
 
 
 def real(text: str) -> str:
-    """The text with each mocked ARN in the form that AWS gives it; one of an unknown type raises KeyError."""
-    return _MOCKED.sub(lambda found: _FORMS[f"{found[1]} {found[2]}"].format(found[3]), text)
+    """The text with each mocked ARN in the form that AWS gives it; one of a type that is not listed stays."""
+    return _MOCKED.sub(lambda found: _FORMS.get(f"{found[1]} {found[2]}", found[0]).format(found[3]), text)
