@@ -75,14 +75,26 @@ def _parser() -> argparse.ArgumentParser:
     destroy.add_argument("--yes", action="store_true", help="also when a run is not collected")
     ui = steps.add_parser("ui", parents=[shared], help="open the web UI's port on this machine")
     ui.add_argument("--port", type=int, default=8089, help="local port (default: 8089)")
-    run = steps.add_parser("run", parents=[shared, judged], help="all of it")
+    run = steps.add_parser("run", parents=[shared, judged], help="all of it; needs --destroy or --keep")
     run.add_argument("--to", type=_shards, default=None, metavar="N", help="shards afterwards (default: one more)")
     run.add_argument("--reshard-at", type=_share, default=0.65, metavar="SHARE", help="65%% of the run, or none")
     run.add_argument("--no-function-log", action="store_true", help="leave the function's log lines out")
     after = run.add_mutually_exclusive_group()
     after.add_argument("--destroy", action="store_true", help="remove the stack after the report")
-    after.add_argument("--keep", action="store_true", help="keep the stack (the default; it goes on costing)")
+    after.add_argument("--keep", action="store_true", help="leave the stack standing: it goes on costing")
     return parser
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.step == "run" and not (options.destroy or options.keep):
+        parser.error(
+            "run: say what becomes of the stack: --destroy removes it after the report, --keep leaves it standing. "
+            "Left standing it costs in the order of a dollar an hour, 500 to 800 dollars a forgotten month; "
+            "`preflight` prints what yours costs"
+        )
+    return options
 
 
 def _do(experiment: Experiment, options: argparse.Namespace) -> int:
@@ -104,7 +116,7 @@ def _do(experiment: Experiment, options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     """Run one command and give its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     words = list(arguments) if arguments is not None else sys.argv[1:]
     screen = Screen()
     experiment = None

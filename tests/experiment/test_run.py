@@ -53,7 +53,7 @@ def make_world(s3: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.Monkey
 
 def run(runs: Path, *options: str) -> int:
     """`python -m experiment run`, judged by no gate but the audit's."""
-    return main(["run", "--runs", str(runs), *options])
+    return main(["run", "--runs", str(runs), *(options or ("--keep",))])
 
 
 def test_all_of_it(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,9 +196,12 @@ def test_steps_one_by_one(make_world: MakeWorld, runs: Path, capsys: pytest.Capt
     [
         (["run", "--reshard-at", "165%"], "allowed is a share of the run"),
         (["run", "--destroy", "--keep"], "not allowed with argument"),
+        (["run"], "--destroy removes it after the report, --keep leaves it standing"),
+        (["run", "--to", "2"], "dollars a forgotten month"),
+        (["run", "--keep", "--reshard-at", "2"], "allowed is a share of the run"),
         (["reshard", "--to", "0"], "allowed is a number of shards"),
         (["reshard"], "--to"),
-        (["run", "--gate", "read.p99 ~ 5"], "read.p99 ~ 5"),
+        (["run", "--keep", "--gate", "read.p99 ~ 5"], "read.p99 ~ 5"),
         (["everything"], "everything"),
     ],
 )
