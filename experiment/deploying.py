@@ -3,9 +3,9 @@
 import time
 from collections.abc import Sequence
 
-from experiment import leftovers, load, master, preflight, prices
+from experiment import leftovers, load, preflight, prices
 from experiment.durations import stack_hours
-from experiment.errors import UsageError
+from experiment.errors import StepError, UsageError
 from experiment.preflight import Check
 from experiment.stack import Stack
 
@@ -89,10 +89,8 @@ class Deploying(Stack):
 
     def ui(self, local_port: int | None = None) -> None:
         """Open the port-forward and keep it until Ctrl-C."""
-        exports = self.exports("ui")
-        with master.port_forward(
-            self.cloud, str(exports["ecsCluster"]), str(exports["masterService"]), step="ui", local_port=local_port
-        ) as url:
-            self.screen.say(f"{url}  (Ctrl-C ends it; the load goes on)")
-            while True:
-                self.cloud.sleep(3600)
+        with self.port_forward("ui", local_port=local_port) as forward:
+            self.screen.say(f"{forward.url}  (Ctrl-C ends it; the load goes on)")
+            while not forward.ended():
+                self.cloud.sleep(1)
+        raise StepError("ui", forward.url, "the session ended", "the load goes on; run the same command again")

@@ -1,6 +1,5 @@
 """start and wait: the load."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from experiment import master
@@ -26,7 +25,7 @@ class Loading(Stack):
         with self.screen.step("start"):
             self.state.begin("start")
             self.patiently(self.cloud.measure_clock)
-            bucket, exports = self._bucket("start"), self.exports("start")
+            bucket = self._bucket("start")
             current = self.patiently(lambda: bucket.current(self.wanted.stack))
             running = current is not None and not current.get("ended")
             by_itself = self.settings.load_autostart and (current is None or running)
@@ -40,7 +39,7 @@ class Loading(Stack):
                     f"{current.get('run')}; or stop it in the UI: python -m experiment ui",
                 )
             if not by_itself and not running:
-                requested = self._swarm(exports)
+                requested = self._swarm()
             since = 0.0 if by_itself else float(requested or 0)
             marker = self._begun(bucket, since)
             self.state.save(
@@ -50,12 +49,10 @@ class Loading(Stack):
         self.state.finish("start")
         return str(marker["run"])
 
-    def _swarm(self, exports: Mapping[str, Any]) -> float:
+    def _swarm(self) -> float:
         """Ask the master to start, once all declared workers are with it."""
-        with master.port_forward(
-            self.cloud, str(exports["ecsCluster"]), str(exports["masterService"]), step="start"
-        ) as url:
-            port = master.Master(url, "start")
+        with self.port_forward("start") as forward:
+            port = master.Master(forward.url, "start")
             state = port.live().get("state")
             if state in ("running", "finishing"):
                 raise UsageError("start", "the master", f"it is {state} a run already", "wait for its end")
@@ -64,7 +61,7 @@ class Loading(Stack):
                 if self.cloud.clock() > until:
                     raise StepError(
                         "start",
-                        f"service {exports.get('workerService')}",
+                        f"service {self.exports('start').get('workerService')}",
                         f"{workers} of {self.settings.load_tasks} workers after {WORKERS_S / 60:.0f} min",
                         "see the service's events in the ECS console, then run the same command again",
                     )

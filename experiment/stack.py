@@ -1,10 +1,12 @@
 """What every step needs: the stack, its settings and exports, the account, and what was done so far."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from experiment import agent, master
 from experiment.bucket import RunBucket
 from experiment.cloud import Cloud
 from experiment.engine import Engine
@@ -89,6 +91,21 @@ class Stack:
                 step, f"stack {self.wanted.stack}", "it is not deployed", "python -m experiment up, or run"
             )
         return exports
+
+    def port_forward(
+        self, step: str, *, local_port: int | None = None, agent_limit_s: float = agent.LIMIT_S
+    ) -> AbstractContextManager[master.PortForward]:
+        """A way to the web port of the stack's master."""
+        exports = self.exports(step)
+        return master.port_forward(
+            self.cloud,
+            str(exports["ecsCluster"]),
+            str(exports["masterService"]),
+            step=step,
+            say=self.screen.progress,
+            local_port=local_port,
+            agent_limit_s=agent_limit_s,
+        )
 
     def patiently(self, ask: Callable[[], T]) -> T:
         """Ask AWS; wait for expired credentials to be renewed."""

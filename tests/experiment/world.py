@@ -171,7 +171,12 @@ class World:
 
         task = {
             "taskArn": TASK, "lastStatus": "RUNNING",
-            "containers": [{"name": "master", "runtimeId": "0123-456"}],
+            "containers": [
+                {
+                    "name": "master", "runtimeId": "0123-456",
+                    "managedAgents": [{"name": "ExecuteCommandAgent", "lastStatus": "RUNNING"}],
+                }
+            ],
         }  # fmt: skip
         session = {"SessionId": "s", "TokenValue": "t", "StreamUrl": "wss://x"}
         logs = Logs([(int(STARTED_AT) + number % 150, line(number)) for number in range(self.sent)])
