@@ -65,9 +65,9 @@ class Deploying(Stack):
         self.state.finish("up")
 
     def destroy(self, *, sure: bool) -> list[leftovers.Leftover]:
-        """Remove the stack, then list what still bears its tags."""
+        """Remove the stack, then list what of it still lives."""
         with self.screen.step("destroy"):
-            settings, region = self.settings, self.cloud
+            settings = self.settings
             run_id = self.state.get("run_id")
             if run_id and not self.state.done("collect") and not sure:
                 kept = "the bucket is kept, but not the function's log" if settings.keep_results else "nothing is kept"
@@ -77,15 +77,38 @@ class Deploying(Stack):
                     f"it is not collected ({kept})",
                     "python -m experiment collect; or --yes",
                 )
-            self.engine.destroy()
+            vpc_id = str(self.engine.exports().get("vpcId", ""))
+            self._keep_or_not(keep=settings.keep_results)
+            try:
+                self.engine.destroy()
+            except StepError:
+                self._say_left(leftovers.interfaces(self.cloud, vpc_id))  # what most often holds a destroy up
+                raise
             self.state.save(exports={}, destroyed_unix_s=time.time())
-            left = leftovers.find(region, self.project, self.wanted.stack, keeps_results=settings.keep_results)
-            for one in left:
-                self.screen.say(f"still there: {one.arn}: {one.why}")
+            left = self.patiently(
+                lambda: leftovers.find(
+                    self.cloud, self.project, self.wanted.stack, keeps_results=settings.keep_results, vpc_id=vpc_id
+                )
+            )
+            self._say_left(left)
             if not left:
                 self.screen.say("nothing is left")
         self.state.forget("up")
         return left
+
+    def _keep_or_not(self, *, keep: bool) -> None:
+        """Let Pulumi's state agree with keepResults: `destroy` reads the state, where the last `up` wrote it."""
+        retained = self.engine.retained("aws:s3/")
+        if any(kept != keep for kept in retained.values()):
+            self.screen.say(
+                f"keepResults is {str(keep).lower()} and was deployed as {str(not keep).lower()}: "
+                "`pulumi up` of the bucket first, for destroy goes by what is deployed"
+            )
+            self.engine.up(only=sorted(retained))
+
+    def _say_left(self, left: Sequence[leftovers.Leftover]) -> None:
+        for one in left:
+            self.screen.say(f"still there: {one.name}: {one.why}")
 
     def ui(self, local_port: int | None = None) -> None:
         """Open the port-forward and keep it until Ctrl-C."""

@@ -12,8 +12,9 @@ import experiment.stack
 from evidence_s3 import put_json
 from experiment.__main__ import main
 from experiment.bucket import read_jsonl
+from infra import settings as stack_settings
 from tests.experiment.conftest import BUCKET, Clock
-from tests.experiment.world import PATH, RUN, World, failed_command, web_port
+from tests.experiment.world import PATH, ROOT, RUN, World, failed_command, web_port
 from tests.infra.engine import docker_daemon
 
 MakeWorld = Callable[..., World]
@@ -58,7 +59,9 @@ def run(runs: Path, *options: str) -> int:
 
 def test_all_of_it(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Deploy, load, reshard at its place, collect, audit, report, destroy: one command and a valid report."""
-    world = make_world(left=["arn:aws:s3:::results", "arn:aws:ec2:eu-west-1:1:network-interface/eni-1"])
+    eni = {"NetworkInterfaceId": "eni-1", "Description": "AWS Lambda VPC ENI-dev", "Status": "available"}
+    nat = "arn:aws:ec2:eu-west-1:1:natgateway/nat-1"
+    world = make_world(left=["arn:aws:s3:::results", nat], interfaces=[eni])
     code = run(runs, "--destroy")
     said = capsys.readouterr()
     assert code == 0, said.err
@@ -78,7 +81,8 @@ def test_all_of_it(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixt
     assert 97 <= meta["reshard"]["at_s"] <= 100
     assert "cannot be known: " in said.out  # the prices, and why
     assert "kept because keepResults is true" in said.out
-    assert "45 min" in said.out
+    assert "still there: eni-1: AWS Lambda VPC ENI-dev (available): AWS removes" in said.out
+    assert nat not in said.out  # it is deleted, and listed all the same
     assert json.loads((runs / RUN / "experiment.json").read_text())["run_id"] == RUN
     event = [json.loads(body) for path, body in world.requests if path == "/arrivals/events"]
     assert event == [{"event": "reshard.requested", "from": 1, "to": 2}]
@@ -180,6 +184,36 @@ def test_destroy_refuses_while_a_run_is_not_collected(
     assert "destroy" not in world.engine_calls
     assert main(["destroy", "--runs", str(runs), "--yes"]) == 0
     assert "nothing is left" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_destroy_goes_by_the_setting_of_now(
+    keep: bool, make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pulumi's destroy keeps or removes the bucket as the last `up` declared; a change since then is deployed first."""
+    world = make_world()
+    setting = f"{stack_settings.project_name(ROOT)}:keepResults"
+    world.config[setting] = str(not keep).lower()
+    assert main(["up", "--runs", str(runs)]) == 0
+    world.config[setting] = str(keep).lower()
+    assert main(["destroy", "--runs", str(runs)]) == 0
+    assert world.engine_calls == ["up", "up urn:bucket", "destroy"]
+    assert f"keepResults is {str(keep).lower()} and was deployed as" in capsys.readouterr().out
+
+
+def test_a_destroy_that_fails_names_what_holds_it_up(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Subnets wait for network interfaces that no tag and no state of Pulumi's knows."""
+    eni = {"NetworkInterfaceId": "eni-1", "Description": "AWS Lambda VPC ENI-dev", "Status": "in-use"}
+    stuck = failed_command("error: deleting EC2 Subnet (subnet-1): DependencyViolation")
+    world = make_world(interfaces=[eni], destroy_fails=stuck)
+    assert main(["up", "--runs", str(runs)]) == 0
+    assert main(["destroy", "--runs", str(runs)]) == 2
+    said = capsys.readouterr()
+    assert "eni-1: AWS Lambda VPC ENI-dev (in-use): AWS removes a function's network interfaces" in said.out
+    assert "DependencyViolation" in said.err
+    assert world.deployed
 
 
 def test_steps_one_by_one(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
