@@ -56,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go")
     found = _Parser(add_help=False)
     found.add_argument("--run", default="", metavar="ID", help="the run (default: started here, or the newest)")
-    found.add_argument("--bucket", default="", help="without Pulumi: the results bucket, also of a destroyed stack")
-    found.add_argument("--region", default="", help="its region (default: AWS_REGION or the profile's)")
+    found.add_argument("--bucket", default="", help="the results bucket of a stack that is gone, or without Pulumi")
+    found.add_argument("--region", default="", help="its region (default: the stack's, AWS_REGION or the profile's)")
     judged = _Parser(add_help=False)
     judged.add_argument("--gate", action="append", metavar="EXPR", help='such as "read.p99 < 5ms"; repeatable')
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
@@ -71,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--no-function-log", action="store_true", help="leave the function's log lines out")
     steps.add_parser("audit", parents=[shared, found], help="check every acknowledged session")
     steps.add_parser("report", parents=[shared, found, judged], help="make the report")
+    fetch = steps.add_parser(
+        "fetch",
+        parents=[shared, found, judged],
+        help="collect, audit, report the newest run, whoever started it",
+    )
+    fetch.add_argument("--no-function-log", action="store_true", help="leave the function's log lines out")
     destroy = steps.add_parser("destroy", parents=[shared], help="remove the stack, list what is left")
     destroy.add_argument("--yes", action="store_true", help="also when a run is not collected")
     ui = steps.add_parser("ui", parents=[shared], help="open the web UI's port on this machine")
@@ -101,8 +107,8 @@ def _do(experiment: Experiment, options: argparse.Namespace) -> int:
     step: str = options.step
     if step == "run":
         return experiment.run(to=options.to, reshard_at=options.reshard_at, destroy=options.destroy)
-    if step == "report":
-        return experiment.report()
+    if step in ("report", "fetch"):
+        return experiment.report() if step == "report" else experiment.fetch()
     if step == "reshard":
         experiment.reshard(options.to)
     elif step == "destroy":

@@ -1,5 +1,6 @@
 """The AWS account as the experiment sees it: clients that retry, credentials that may be renewed, clocks."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_elasticache import ElastiCacheClient
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_pricing import PricingClient
@@ -71,6 +73,7 @@ class Cloud:
         self._given = dict(clients or {})
         self._clients: dict[str, Any] = {}
         self._session: boto3.Session | None = None
+        self._making = threading.Lock()
         self.clock_offset = ClockOffset(0.0, 0.0)
 
     @property
@@ -90,12 +93,13 @@ class Cloud:
         """A boto3 client by its service's name."""
         if name in self._given:
             return self._given[name]
-        if name not in self._clients:
-            config = _INVOKE_CONFIG if name == "lambda" else CONFIG
-            region = PRICING_REGION if name == "pricing" else self.region
-            with asking("credentials", f"service {name}"):
-                self._clients[name] = self.session.client(name, region_name=region, config=config)  # type: ignore[call-overload] - the name is the caller's
-        return self._clients[name]
+        with self._making:  # a client may serve many threads, a session that makes one may not
+            if name not in self._clients:
+                config = _INVOKE_CONFIG if name == "lambda" else CONFIG
+                region = PRICING_REGION if name == "pricing" else self.region
+                with asking("credentials", f"service {name}"):
+                    self._clients[name] = self.session.client(name, region_name=region, config=config)  # type: ignore[call-overload] - the name is the caller's
+            return self._clients[name]
 
     @property
     def s3(self) -> "S3Client":
@@ -126,6 +130,11 @@ class Cloud:
     def ec2(self) -> "EC2Client":
         """Amazon EC2: addresses and networks."""
         return self.client("ec2")
+
+    @property
+    def balancers(self) -> "ElasticLoadBalancingv2Client":
+        """Elastic Load Balancing."""
+        return self.client("elbv2")
 
     @property
     def functions(self) -> "LambdaClient":

@@ -61,7 +61,7 @@ class Deploying(Stack):
             self.engine.open(create=True)
             changes = self.engine.up()
             self.screen.say(", ".join(f"{count} {kind}" for kind, count in sorted(changes.items())) or "no change")
-            self.state.save(exports=self.engine.exports())
+            self.look_again()
         self.state.finish("up")
 
     def destroy(self, *, sure: bool) -> list[leftovers.Leftover]:
@@ -84,7 +84,8 @@ class Deploying(Stack):
             except StepError:
                 self._say_left(leftovers.interfaces(self.cloud, vpc_id))  # what most often holds a destroy up
                 raise
-            self.state.save(exports={}, destroyed_unix_s=time.time())
+            self.look_again()
+            self.state.save(destroyed_unix_s=time.time())
             left = self.patiently(
                 lambda: leftovers.find(
                     self.cloud, self.project, self.wanted.stack, keeps_results=settings.keep_results, vpc_id=vpc_id

@@ -42,9 +42,7 @@ class Loading(Stack):
                 requested = self._swarm()
             since = 0.0 if by_itself else float(requested or 0)
             marker = self._begun(bucket, since)
-            self.state.save(
-                run_id=marker["run"], started_at_unix_s=marker["started_at_unix_s"], task=marker.get("task")
-            )
+            self.state.save(run_id=marker["run"], started_at_unix_s=marker["started_at_unix_s"])
             self.screen.say(f"run {marker['run']} began")
         self.state.finish("start")
         return str(marker["run"])
@@ -108,7 +106,7 @@ class Loading(Stack):
                 )
                 if seen.ended != "running" or (until_s is not None and t_s >= until_s):
                     break
-                if self._is_silent(seen):
+                if self._is_silent(run_id, seen):
                     self.screen.say("the master is gone and left the run half written; what there is can be collected")
                     break
                 rest = POLL_S if until_s is None else min(POLL_S, max(0.5, until_s - t_s))
@@ -120,15 +118,16 @@ class Loading(Stack):
             self.state.finish("wait")
         return seen
 
-    def _is_silent(self, seen: Progress) -> bool:
+    def _is_silent(self, run_id: str, seen: Progress) -> bool:
         """Whether nothing came for a while and the task that wrote is no more."""
         if seen.newest is None:
             return False
         silent = self.cloud.now() - seen.newest.timestamp()
         if silent < SILENT_S:
             return False
-        task, cluster = self.state.get("task"), self.exports("wait").get("ecsCluster")
-        if task and cluster and not self.patiently(lambda: master.task_runs(self.cloud, str(cluster), str(task))):
+        # Who may read no more than the bucket waits longer.
+        writer = "" if self.deployed.why_not else self.patiently(lambda: self._bucket("wait").writer(run_id))
+        if writer and not self.patiently(lambda: master.task_runs(self.cloud, writer)):
             return True
         return silent > GIVE_UP_S
 
@@ -137,7 +136,7 @@ class Loading(Stack):
         until = self.cloud.clock() + CLOSING_S
         while True:
             seen = self.patiently(lambda: bucket.progress(run_id))
-            if seen.closed or seen.abandoned or self._is_silent(seen) or self.cloud.clock() > until:
+            if seen.closed or seen.abandoned or self._is_silent(run_id, seen) or self.cloud.clock() > until:
                 return
             self.screen.progress("the load is over; the master sends the rest")
             self.cloud.sleep(POLL_S)

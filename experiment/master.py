@@ -25,10 +25,14 @@ PLUGIN_S = 30.0
 _RESPONSE = "AWS_SSM_START_SESSION_RESPONSE"
 
 
-def task_runs(cloud: Cloud, cluster: str, task_arn: str) -> bool:
-    """Whether an ECS task is still there; one that ended is forgotten by ECS after an hour."""
+def task_runs(cloud: Cloud, task_arn: str) -> bool:
+    """Whether an ECS task is still there. One that ended is forgotten after an hour, and goes with its cluster."""
+    cluster = task_arn.rpartition("/")[0].rpartition("/")[2]  # arn:...:task/CLUSTER/ID
     with asking("wait", f"task {task_arn}", "ecs:DescribeTasks"):
-        told = cloud.ecs.describe_tasks(cluster=cluster, tasks=[task_arn])["tasks"]
+        try:
+            told = cloud.ecs.describe_tasks(cluster=cluster, tasks=[task_arn])["tasks"]
+        except cloud.ecs.exceptions.ClusterNotFoundException:
+            return False
     return any(task.get("lastStatus") not in ("STOPPED", "DEPROVISIONING") for task in told)
 
 

@@ -37,6 +37,11 @@ def ship(s3: Any, folder: Path, *, closed: bool = True) -> None:
         put_json(s3, BUCKET, f"runs/{shipper.run_id}/evidence.json", {"files": shipper.sent, "whole": True})
 
 
+def bare(noted: dict[str, Any] | None = None) -> collect.Wanted:
+    """A run of which only the bucket is left."""
+    return collect.Wanted(RUN, {"resultsBucket": BUCKET}, reshard=noted or {}, why_no_stack="stack dev is not deployed")
+
+
 def comparable(report_json: dict[str, Any]) -> dict[str, Any]:
     """A report without where it ran."""
     *said, claim = report_json["verdict"]
@@ -56,10 +61,9 @@ def test_the_same_run_gives_the_same_report_but_for_where_it_ran(s3: Any, cloud_
     for made in ("report.html", "report.json", "report.md", "timeline.svg", "timeline.png"):
         (original / made).unlink(missing_ok=True)
     ship(s3, original)
-    wanted = collect.Wanted(RUN, {"resultsBucket": BUCKET})
-    done = collect.collect(cloud_of(s3=s3), wanted, tmp_path / "collected", lambda _line: None)
+    done = collect.collect(cloud_of(s3=s3), bare(), tmp_path / "collected", lambda _line: None)
     collected = report.build(done.folder, []).report
-    assert done.missing == ["function.jsonl: not asked for"]
+    assert done.missing == ["settings, function.jsonl, metrics.jsonl: stack dev is not deployed"]
     assert (at_home["where"], collected["where"]) == ("rehearsal", "aws")
     assert comparable(collected) == comparable(at_home)
     for name in ("seconds.csv", "latency.hlog", "arrivals.csv", "events.jsonl", "sessions.bin", "server.jsonl"):
@@ -90,13 +94,16 @@ def account(s3: Any, **changed: Any) -> dict[str, Any]:
 
     logs = Logs([(int(STARTED_AT) + number % 150, line(number)) for number in range(900)])
     arn = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/dev-alb/50dc6c495c0c9188"
-    tagged = in_turn({"ResourceTagMappingList": [{"ResourceARN": arn}]})
+    balancers = [
+        {"DNSName": "another", "LoadBalancerArn": arn.replace("dev-alb", "another")},
+        {"DNSName": "Internal-dev", "LoadBalancerArn": arn},
+    ]
     clients: dict[str, Any] = {
         "s3": s3,
         "elasticache": scripted("elasticache", describe_replication_groups=in_turn(group(*TWO))),
         "cloudwatch": scripted("cloudwatch", get_metric_data=metric_data),
         "logs": scripted("logs", **logs.answers()),
-        "resourcegroupstaggingapi": scripted("resourcegroupstaggingapi", get_resources=tagged),
+        "elbv2": scripted("elbv2", describe_load_balancers=in_turn({"LoadBalancers": balancers})),
     }
     return {**clients, **changed}
 
@@ -114,7 +121,7 @@ EXPORTS = {
 def wanted() -> collect.Wanted:
     """Everything that the exports name."""
     noted = {"from": 1, "to": 2, "requested_unix_s": STARTED_AT + 70.0, "finished_unix_s": STARTED_AT + 95.5}
-    return collect.Wanted(RUN, EXPORTS, project="p", stack="dev", notes={"engine": {"name": "valkey"}}, reshard=noted)
+    return collect.Wanted(RUN, EXPORTS, notes={"engine": {"name": "valkey"}}, reshard=noted)
 
 
 def test_metrics_events_and_log_lines_complete_the_run(
@@ -132,6 +139,8 @@ def test_metrics_events_and_log_lines_complete_the_run(
     assert len(list(read_jsonl(done.folder / "function.jsonl"))) == 900
     names = {found["metric"] for found in done.metrics}
     assert {"Invocations", "ConsumedLCUs", "Evictions"} <= names
+    balancers = {line["dimensions"]["LoadBalancer"] for line in done.metrics if "LoadBalancer" in line["dimensions"]}
+    assert balancers == {"app/dev-alb/50dc6c495c0c9188"}
     run = json.loads((done.folder / "run.json").read_text())
     assert (run["where"], run["engine"]["name"], run["ended"]) == ("aws", "valkey", "finished")
 
@@ -179,9 +188,7 @@ def test_a_run_whose_master_died_is_an_interrupted_run(s3: Any, cloud_of: CloudO
     ship(s3, folder, closed=False)
     cut = [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"] if "latency.hlog" in entry["Key"]]
     s3.delete_object(Bucket=BUCKET, Key=cut[-1])
-    done = collect.collect(
-        cloud_of(s3=s3), collect.Wanted(RUN, {"resultsBucket": BUCKET}), tmp_path / "runs", lambda _line: None
-    )
+    done = collect.collect(cloud_of(s3=s3), bare(), tmp_path / "runs", lambda _line: None)
     result = report.build(done.folder, [])
     assert result.exit_code == 2
     assert result.report["ended"] == "interrupted"
@@ -191,7 +198,7 @@ def test_a_run_whose_master_died_is_an_interrupted_run(s3: Any, cloud_of: CloudO
 def test_collecting_twice_changes_nothing(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
     """A folder that is here is the run: an audit in it must not be overwritten by a second collect."""
     ship(s3, write(tmp_path / "master" / RUN, Synthetic(moves=())))
-    asked = collect.Wanted(RUN, {"resultsBucket": BUCKET})
+    asked = bare()
     done = collect.collect(cloud_of(s3=s3), asked, tmp_path / "runs", lambda _line: None)
     (done.folder / "audit.json").write_text('{"complete": true}')
     said: list[str] = []
@@ -205,7 +212,7 @@ def test_a_failed_reshard_stays_failed(s3: Any, cloud_of: CloudOf, tmp_path: Pat
     """What AWS rolled back must not be told as finished by anything that was noted here."""
     ship(s3, write(tmp_path / "master" / RUN, Synthetic(moves=())))
     noted = {"from": 1, "to": 2, "requested_unix_s": STARTED_AT + 5, "error": "it has 1 shard(s), not 2"}
-    asked = collect.Wanted(RUN, {"resultsBucket": BUCKET}, reshard=noted)
+    asked = bare(noted)
     done = collect.collect(cloud_of(s3=s3), asked, tmp_path / "runs", lambda _line: None)
     events = {event["event"]: event for event in read_jsonl(done.folder / "events.jsonl")}
     assert events["reshard.failed"]["error"] == "it has 1 shard(s), not 2"

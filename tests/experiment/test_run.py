@@ -12,8 +12,9 @@ import experiment.stack
 from evidence_s3 import put_json
 from experiment.__main__ import main
 from experiment.bucket import read_jsonl
+from experiment.state import State
 from infra import settings as stack_settings
-from tests.experiment.conftest import BUCKET, Clock
+from tests.experiment.conftest import BUCKET, REGION, Clock
 from tests.experiment.world import PATH, ROOT, RUN, World, failed_command, web_port
 from tests.infra.engine import docker_daemon
 
@@ -36,7 +37,7 @@ def make_world(s3: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.Monkey
     opened: list[Any] = []
 
     def make(**options: Any) -> World:
-        world = World(s3, tmp_path, clock, **options)
+        world = World(s3, tmp_path / f"world-{len(opened)}", clock, **options)
         monkeypatch.setattr(experiment.stack, "Cloud", world.cloud)
         monkeypatch.setattr(automation, "select_stack", world.open_stack)
         monkeypatch.setattr(automation, "create_or_select_stack", world.open_stack)
@@ -214,6 +215,77 @@ def test_a_destroy_that_fails_names_what_holds_it_up(
     assert "eni-1: AWS Lambda VPC ENI-dev (in-use): AWS removes a function's network interfaces" in said.out
     assert "DependencyViolation" in said.err
     assert world.deployed
+
+
+def by_hand(world: World) -> None:
+    """`pulumi up`, Start in the web UI, at its place `pulumi config set shardCount 2` and `pulumi up`, the end."""
+    stack = world.open_stack(stack_name="dev", work_dir=str(ROOT))
+    stack.up()
+    world.swarm()
+    world.clock.sleep(130)
+    stack.set_config("shardCount", automation.ConfigValue("2"))
+    stack.up()
+    world.clock.sleep(200)
+
+
+def evidence(folder: Path) -> tuple[set[str], dict[str, Any]]:
+    """The files of a collected run and its run.json."""
+    made = {path.name for path in folder.iterdir()} - {"experiment.json"}  # the state of `run`
+    return made, json.loads((folder / "run.json").read_text())
+
+
+def test_a_run_by_hand_gives_the_same_evidence(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`fetch` brings home what `run` does, audit included, of a run that this command neither started nor resharded."""
+    by_hand(make_world())
+    assert main(["fetch", "--runs", str(runs)]) == 0, capsys.readouterr().err
+    files, meta = evidence(runs / RUN)
+    automatic = runs.with_name("automatic")
+    world = make_world()
+    world.s3.delete_objects(
+        Bucket=BUCKET,
+        Delete={"Objects": [{"Key": found["Key"]} for found in world.s3.list_objects_v2(Bucket=BUCKET)["Contents"]]},
+    )
+    assert run(automatic) == 0, capsys.readouterr().err
+    files_of_run, meta_of_run = evidence(automatic / RUN)
+    assert files == files_of_run
+    assert set(meta) == set(meta_of_run)
+    for same in ("settings", "engine", "function", "missing"):
+        assert meta[same] == meta_of_run[same], same
+    assert meta["settings"]["shardCount"] == 1
+    assert {key: meta["reshard"][key] for key in ("from", "to", "migration")} == {
+        "from": 1, "to": 2, "migration": "ElastiCache",
+    }  # fmt: skip
+    report = json.loads((runs / RUN / "report.json").read_text())
+    assert (report["valid"], report["audit"]["complete"]) == (True, True)
+    assert not (runs / "experiment-dev.json").exists()
+
+
+def test_a_run_is_fetched_twice_at_no_cost(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The evidence stays as it was; the bucket may be named beside its stack, which is used all the same."""
+    by_hand(make_world())
+    assert main(["fetch", "--runs", str(runs), "--bucket", BUCKET, "--region", REGION]) == 0, capsys.readouterr().err
+    before = (runs / RUN / "run.json").read_bytes()
+    assert json.loads((runs / RUN / "audit.json").read_text())["complete"] is True
+    assert main(["fetch", "--runs", str(runs)]) == 0
+    assert "audited already" in capsys.readouterr().out
+    assert (runs / RUN / "run.json").read_bytes() == before
+
+
+def test_a_named_run_keeps_its_own_reshard(make_world: MakeWorld, runs: Path) -> None:
+    """What was noted of this stack's last reshard is no part of an older run, nor is that run's audit of this one."""
+    world = make_world()
+    by_hand(world)
+    state = State.load(runs, "dev")
+    state.save(run_id="20261123T080000Z-dev", reshard={"from": 2, "to": 3, "requested_unix_s": world.clock.now + 5000})
+    for step in ("collect", "audit", "report"):
+        assert main([step, "--run", RUN, "--runs", str(runs)]) == 0
+    assert json.loads((runs / RUN / "run.json").read_text())["reshard"]["to"] == 2
+    state = State.load(runs, "dev")
+    assert not any(state.done(step) for step in ("collect", "audit", "report"))
 
 
 def test_steps_one_by_one(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,8 @@ class World:
         (self.whole / "audit.json").unlink()
         run = json.loads((self.whole / "run.json").read_text())
         run.update(where="generator", id=RUN)
+        for added_by_others in ("settings", "engine", "reshard", "command"):
+            run.pop(added_by_others, None)
         (self.whole / "run.json").write_text(json.dumps(run))
         self.files = {path.name: path.read_bytes() for path in self.whole.iterdir()}
         self.sent = sum(int(row.split(",")[3]) for row in self.files["seconds.csv"].decode().splitlines()[1:])
@@ -176,8 +178,8 @@ class World:
             return {"NetworkInterfaces": self.interfaces}
 
         def tagged(**asked: Any) -> dict[str, Any]:
-            arns = [] if "ResourceTypeFilters" in asked else self.left
-            return {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in arns]}
+            assert asked["TagFilters"][1] == {"Key": "Stack", "Values": ["dev"]}
+            return {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in self.left]}
 
         task = {
             "taskArn": TASK, "lastStatus": "RUNNING",
@@ -216,6 +218,7 @@ class World:
             "logs": scripted("logs", **logs.answers()),
             "ecs": scripted("ecs", list_tasks=in_turn({"taskArns": [TASK]}), describe_tasks=in_turn({"tasks": [task]})),
             "ssm": scripted("ssm", start_session=in_turn(session)),
+            "elbv2": scripted("elbv2", describe_load_balancers=in_turn({"LoadBalancers": []})),
             "resourcegroupstaggingapi": scripted("resourcegroupstaggingapi", get_resources=tagged),
         }
 
