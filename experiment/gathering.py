@@ -1,6 +1,5 @@
 """collect, audit, report, and fetch, which is all three: the evidence."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +80,7 @@ class Gathering(Loading):
         )
         # Of a stack that was deployed by hand only the run itself is known to have been paid for.
         began = self.state.began_at("up") if self._is_mine(done.folder.name) else None
-        hours = (time.time() - float(began or str(run["started_at_unix_s"])) + EXPECTED["destroy"].seconds) / 3600
+        hours = (self.cloud.now() - float(began or str(run["started_at_unix_s"])) + EXPECTED["destroy"].seconds) / 3600
         facts = load.facts(settings, self.wanted.root)
         reshard: Any = run.get("reshard") or {}
         shards = max(settings.shard_count, reshard.get("to") or 0)

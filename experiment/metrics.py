@@ -9,7 +9,7 @@ from typing import Any
 
 from experiment.bucket import read_jsonl
 from experiment.cloud import Cloud
-from experiment.errors import asking
+from experiment.errors import StepError, asking
 from loadgen import runfolder
 from loadgen.cachegroup import PERIOD_S, Group, ServerRows, metric_queries, metric_values
 
@@ -110,6 +110,9 @@ def ask(cloud: Cloud, queries: Sequence[dict[str, Any]], start: float, end: floa
             )
             for page in pages:
                 results += page["MetricDataResults"]  # type: ignore[arg-type] - read as plain dictionaries
+    failed = sorted({result["StatusCode"] for result in results} & {"InternalError", "Forbidden"})
+    if failed:
+        raise StepError("collect", "CloudWatch metrics", f"queries ended as {', '.join(failed)}", "collect once more")
     return results
 
 

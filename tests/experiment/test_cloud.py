@@ -1,7 +1,10 @@
 """Throttling, clocks and credentials: what happens to calls before any step sees them."""
 
+import contextlib
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import Any
 
@@ -122,6 +125,28 @@ def test_credentials_renewed_meanwhile_are_read_again(monkeypatch: pytest.Monkey
 
     assert cloud.patiently(ask, lambda _text: None, 60) == "answer"
     assert used == ["old", "new"]
+
+
+def test_threads_that_ask_first_share_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boto3 session that makes clients in several threads at once fails now and then; the audit asks from four."""
+    together = threading.Barrier(2)
+    met: list[bool] = []
+
+    class Session:
+        region_name = "eu-west-1"
+
+        def client(self, *_: Any, **__: Any) -> object:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                together.wait(0.2)
+                met.append(True)
+            return object()
+
+    monkeypatch.setattr(boto3, "Session", lambda **_: Session())
+    cloud = Cloud("eu-west-1")
+    with ThreadPoolExecutor(4) as pool:
+        clients = list(pool.map(lambda _: cloud.client("lambda"), range(4)))
+    assert met == []
+    assert len({id(client) for client in clients}) == 1
 
 
 def test_what_pulumi_says_of_expired_credentials_is_understood() -> None:

@@ -145,6 +145,46 @@ def test_metrics_events_and_log_lines_complete_the_run(
     assert (run["where"], run["engine"]["name"], run["ended"]) == ("aws", "valkey", "finished")
 
 
+def test_the_runs_last_minute_is_waited_for(
+    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+) -> None:
+    """`run` collects as soon as the load is over, and CloudWatch has a minute's values up to three minutes later."""
+    clock.now = STARTED_AT + 160
+
+    def metric_data(**asked: Any) -> dict[str, Any]:
+        minutes = [datetime.fromtimestamp(STARTED_AT // 60 * 60 + 60 * n, UTC) for n in range(3)]
+        there = [minute for minute in minutes if minute.timestamp() + 240 <= clock.now]
+        values = {"Label": "x", "Timestamps": there, "Values": [5.0] * len(there), "StatusCode": "Complete"}
+        return {"MetricDataResults": [{"Id": query["Id"], **values} for query in asked["MetricDataQueries"]]}
+
+    client = scripted("cloudwatch", get_metric_data=metric_data)
+    clients = account(bucket_with_run, cloudwatch=client)
+    done = collect.collect(cloud_of(**clients), wanted(), tmp_path / "runs", lambda _line: None)
+    servers = [row for row in read_jsonl(done.folder / "server.jsonl") if row["node"] == "0002-001"]
+    assert len(servers) == 3
+    assert {line["t_s"] for line in done.metrics if line["metric"] == "Invocations"} == {
+        row - STARTED_AT for row in (STARTED_AT // 60 * 60 + 60 * n for n in range(3))
+    }
+
+
+def test_metrics_that_cloudwatch_could_not_read_are_named(
+    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+) -> None:
+    """GetMetricData succeeds as a call while single queries of it fail: their gap is no zero."""
+    clock.now = STARTED_AT + 400
+
+    def metric_data(**asked: Any) -> dict[str, Any]:
+        values = {"Label": "x", "Timestamps": [], "Values": [], "StatusCode": "InternalError"}
+        return {"MetricDataResults": [{"Id": query["Id"], **values} for query in asked["MetricDataQueries"]]}
+
+    clients = account(bucket_with_run, cloudwatch=scripted("cloudwatch", get_metric_data=metric_data))
+    done = collect.collect(cloud_of(**clients), wanted(), tmp_path / "runs", lambda _line: None)
+    assert done.missing == [
+        "server.jsonl: CloudWatch metrics: queries ended as InternalError",
+        "metrics.jsonl: CloudWatch metrics: queries ended as InternalError",
+    ]
+
+
 def test_what_cannot_be_had_is_named_and_loses_nothing_else(
     bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
 ) -> None:

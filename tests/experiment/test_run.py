@@ -1,6 +1,7 @@
 """The whole command: Pulumi's Automation API mocked at its outermost edge, AWS scripted, everything else real."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,22 @@ def test_a_named_run_keeps_its_own_reshard(make_world: MakeWorld, runs: Path) ->
     assert json.loads((runs / RUN / "run.json").read_text())["reshard"]["to"] == 2
     state = State.load(runs, "dev")
     assert not any(state.done(step) for step in ("collect", "audit", "report"))
+
+
+def test_the_ui_ends_when_its_session_does(
+    make_world: MakeWorld, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SSM ends an idle session after 20 minutes: a command that still says where the UI is would lie."""
+    make_world()
+    plugin = tmp_path / "bin" / "session-manager-plugin"
+    plugin.write_text(
+        f"#!{sys.executable}\nimport json, socket, sys\n"
+        "port = int(json.loads(sys.argv[5])['Parameters']['localPortNumber'][0])\n"
+        "socket.create_server(('127.0.0.1', port)).accept()\n"
+    )
+    assert main(["up", "--runs", str(runs)]) == 0
+    assert main(["ui", "--port", "0", "--runs", str(runs)]) == 2
+    assert "the session ended" in capsys.readouterr().err
 
 
 def test_steps_one_by_one(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
