@@ -13,7 +13,7 @@ import botocore
 from botocore.exceptions import ClientError
 
 from experiment.cloud import Cloud
-from experiment.errors import ExpiredError, StepError, asking, code_of
+from experiment.errors import PassingError, StepError, asking, code_of
 
 MOST = 200  # calls in all: a cluster of 500 nodes is not asked for node by node
 
@@ -164,7 +164,7 @@ class Alive:
         self._left -= 1
         try:
             state = self._ask(arn, kind)
-        except ExpiredError:
+        except PassingError:
             raise
         except StepError as error:
             return f"AWS still lists it, not checked ({error.said})"

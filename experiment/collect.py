@@ -9,7 +9,7 @@ from typing import Any
 from experiment import functionlog, metrics, notes
 from experiment.bucket import RunBucket, read_jsonl
 from experiment.cloud import Cloud
-from experiment.errors import ExpiredError, StepError
+from experiment.errors import PassingError, StepError
 from experiment.reshard import describe
 from loadgen import runfolder
 
@@ -201,8 +201,8 @@ class _Extras:
             )
 
     def _lack(self, what: str, error: StepError) -> None:
-        """Go on without it, but not without credentials: they can be renewed, and then it can be had."""
-        if isinstance(error, ExpiredError):
+        """Go on without it, but not for want of credentials or network: they come back, and then it can be had."""
+        if isinstance(error, PassingError):
             raise error
         self._missing.append(f"{what}: {error.resource}: {error.said}")
         self._say(self._missing[-1])

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 import report
 from evidence_s3 import Shipper, put_json
 from experiment import collect
 from experiment.bucket import read_jsonl
 from experiment.cloud import Cloud
-from experiment.errors import ExpiredError
+from experiment.errors import ExpiredError, OfflineError
 from tests.experiment.answers import GROUP, TWO, group
 from tests.experiment.conftest import BUCKET, Clock, in_turn, refuse, scripted
 from tests.experiment.test_functionlog import Logs, line
@@ -220,6 +221,18 @@ def test_expired_credentials_in_the_middle_lose_nothing(
     assert events.count("reshard.requested") == 1
     servers = [row["t_s"] for row in read_jsonl(done.folder / "server.jsonl") if row["node"] == "0002-001"]
     assert len(servers) == len(set(servers)) == 3
+
+
+def test_a_network_that_goes_away_in_the_middle_costs_no_evidence(
+    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+) -> None:
+    """It comes back: a log that could not be asked for is not a log that cannot be had."""
+    clock.now = STARTED_AT + 400
+    offline = in_turn(EndpointConnectionError(endpoint_url="https://logs.eu-west-1.amazonaws.com"))
+    cloud = cloud_of(**account(bucket_with_run, logs=scripted("logs", start_query=offline)))
+    with pytest.raises(OfflineError):
+        collect.collect(cloud, wanted(), tmp_path / "runs", lambda _line: None)
+    assert not (tmp_path / "runs" / RUN).exists()
 
 
 def test_a_run_whose_master_died_is_an_interrupted_run(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
