@@ -55,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--stack", default="dev", help="Pulumi stack (default: dev)")
     shared.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go")
     found = _Parser(add_help=False)
-    found.add_argument("--run", default="", metavar="ID", help="the run (default: started here, or the newest)")
+    found.add_argument(
+        "--run", default="", metavar="ID", help="the run (default: started here, or the newest; of fetch: the newest)"
+    )
     found.add_argument("--bucket", default="", help="the results bucket of a stack that is gone, or without Pulumi")
     found.add_argument("--region", default="", help="its region (default: the stack's, AWS_REGION or the profile's)")
     judged = _Parser(add_help=False)
