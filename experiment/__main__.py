@@ -55,9 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--stack", default="dev", help="Pulumi stack (default: dev)")
     shared.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go")
     found = _Parser(add_help=False)
-    found.add_argument("--run", default="", metavar="ID", help="the run (default: started here, or the newest)")
-    found.add_argument("--bucket", default="", help="without Pulumi: the results bucket, also of a destroyed stack")
-    found.add_argument("--region", default="", help="its region (default: AWS_REGION or the profile's)")
+    found.add_argument(
+        "--run", default="", metavar="ID", help="the run (default: started here, or the newest; of fetch: the newest)"
+    )
+    found.add_argument("--bucket", default="", help="the results bucket of a stack that is gone, or without Pulumi")
+    found.add_argument("--region", default="", help="its region (default: the stack's, AWS_REGION or the profile's)")
     judged = _Parser(add_help=False)
     judged.add_argument("--gate", action="append", metavar="EXPR", help='such as "read.p99 < 5ms"; repeatable')
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
@@ -71,26 +73,44 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--no-function-log", action="store_true", help="leave the function's log lines out")
     steps.add_parser("audit", parents=[shared, found], help="check every acknowledged session")
     steps.add_parser("report", parents=[shared, found, judged], help="make the report")
+    fetch = steps.add_parser(
+        "fetch",
+        parents=[shared, found, judged],
+        help="collect, audit, report the newest run, whoever started it",
+    )
+    fetch.add_argument("--no-function-log", action="store_true", help="leave the function's log lines out")
     destroy = steps.add_parser("destroy", parents=[shared], help="remove the stack, list what is left")
     destroy.add_argument("--yes", action="store_true", help="also when a run is not collected")
     ui = steps.add_parser("ui", parents=[shared], help="open the web UI's port on this machine")
     ui.add_argument("--port", type=int, default=8089, help="local port (default: 8089)")
-    run = steps.add_parser("run", parents=[shared, judged], help="all of it")
+    run = steps.add_parser("run", parents=[shared, judged], help="all of it; needs --destroy or --keep")
     run.add_argument("--to", type=_shards, default=None, metavar="N", help="shards afterwards (default: one more)")
     run.add_argument("--reshard-at", type=_share, default=0.65, metavar="SHARE", help="65%% of the run, or none")
     run.add_argument("--no-function-log", action="store_true", help="leave the function's log lines out")
     after = run.add_mutually_exclusive_group()
     after.add_argument("--destroy", action="store_true", help="remove the stack after the report")
-    after.add_argument("--keep", action="store_true", help="keep the stack (the default; it goes on costing)")
+    after.add_argument("--keep", action="store_true", help="leave the stack standing: it goes on costing")
     return parser
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.step == "run" and not (options.destroy or options.keep):
+        parser.error(
+            "run: say what becomes of the stack: --destroy removes it after the report, --keep leaves it standing. "
+            "Left standing it costs in the order of a dollar an hour, 500 to 800 dollars a forgotten month; "
+            "`preflight` prints what yours costs"
+        )
+    return options
 
 
 def _do(experiment: Experiment, options: argparse.Namespace) -> int:
     step: str = options.step
     if step == "run":
         return experiment.run(to=options.to, reshard_at=options.reshard_at, destroy=options.destroy)
-    if step == "report":
-        return experiment.report()
+    if step in ("report", "fetch"):
+        return experiment.report() if step == "report" else experiment.fetch()
     if step == "reshard":
         experiment.reshard(options.to)
     elif step == "destroy":
@@ -104,7 +124,7 @@ def _do(experiment: Experiment, options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     """Run one command and give its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     words = list(arguments) if arguments is not None else sys.argv[1:]
     screen = Screen()
     experiment = None

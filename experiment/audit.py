@@ -93,6 +93,15 @@ def audit(
     return result
 
 
+def is_complete(folder: Path) -> bool:
+    """Whether a run folder holds an audit of every acknowledged session."""
+    try:
+        result = json.loads((folder / runfolder.AUDIT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return isinstance(result, dict) and cast("dict[str, Any]", result).get("complete") is True
+
+
 def _take(running: dict[Any, int], found: Audit, folder: Path, began: float, say: Callable[[int, int], None]) -> None:
     future = next(as_completed(running))
     number = running.pop(future)

@@ -102,6 +102,10 @@ class RunBucket:
         """The run that the stack's master last began, from its marker."""
         return self.json(f"markers/current-{stack}.json")
 
+    def writer(self, run_id: str) -> str:
+        """The ECS task whose master writes a run; empty when it did not say."""
+        return str((self.json(f"runs/{run_id}/claim.json") or {}).get("task") or "")
+
     def json(self, key: str) -> dict[str, Any] | None:
         """A small JSON object; None when there is none."""
         with asking(self._step, f"s3://{self.bucket}/{key}", "s3:GetObject"):

@@ -1,5 +1,6 @@
 """The AWS account as the experiment sees it: clients that retry, credentials that may be renewed, clocks."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 from botocore.config import Config
 
-from experiment.errors import ExpiredError, asking
+from experiment.errors import ExpiredError, PassingError, asking
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_elasticache import ElastiCacheClient
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_pricing import PricingClient
@@ -33,6 +35,8 @@ CONFIG = Config(
 )
 # The audit of 5,000 sessions may take most of the function's own limit; Lambda answers when it is done.
 _INVOKE_CONFIG = CONFIG.merge(Config(read_timeout=320))
+# How long a network that worked before is waited for; AWS goes on meanwhile.
+OFFLINE_S = 15 * 60.0
 PRICING_REGION = "us-east-1"  # the Price List API answers in three regions only, for all of them
 
 
@@ -71,6 +75,8 @@ class Cloud:
         self._given = dict(clients or {})
         self._clients: dict[str, Any] = {}
         self._session: boto3.Session | None = None
+        self._making = threading.Lock()
+        self._reached = False
         self.clock_offset = ClockOffset(0.0, 0.0)
 
     @property
@@ -90,12 +96,13 @@ class Cloud:
         """A boto3 client by its service's name."""
         if name in self._given:
             return self._given[name]
-        if name not in self._clients:
-            config = _INVOKE_CONFIG if name == "lambda" else CONFIG
-            region = PRICING_REGION if name == "pricing" else self.region
-            with asking("credentials", f"service {name}"):
-                self._clients[name] = self.session.client(name, region_name=region, config=config)  # type: ignore[call-overload] - the name is the caller's
-        return self._clients[name]
+        with self._making:  # a client may serve many threads, a session that makes one may not
+            if name not in self._clients:
+                config = _INVOKE_CONFIG if name == "lambda" else CONFIG
+                region = PRICING_REGION if name == "pricing" else self.region
+                with asking("credentials", f"service {name}"):
+                    self._clients[name] = self.session.client(name, region_name=region, config=config)  # type: ignore[call-overload] - the name is the caller's
+            return self._clients[name]
 
     @property
     def s3(self) -> "S3Client":
@@ -126,6 +133,11 @@ class Cloud:
     def ec2(self) -> "EC2Client":
         """Amazon EC2: addresses and networks."""
         return self.client("ec2")
+
+    @property
+    def balancers(self) -> "ElasticLoadBalancingv2Client":
+        """Elastic Load Balancing."""
+        return self.client("elbv2")
 
     @property
     def functions(self) -> "LambdaClient":
@@ -175,18 +187,23 @@ class Cloud:
         return self.clock() + (offset.seconds if offset.known_wrong else 0.0)
 
     def patiently(self, ask: Callable[[], T], say: Callable[[str], None], patience_s: float) -> T:
-        """Ask; when the credentials have ended, wait up to `patience_s` for them to be renewed in another terminal."""
-        said = False
-        until = self.clock() + patience_s
+        """Ask; wait up to `patience_s` for credentials that ended, and for a network that worked before."""
+        since: float | None = None  # an audit asks for minutes before anything goes wrong: that is no waiting
         while True:
             try:
-                return ask()
-            except ExpiredError as error:
-                if self.clock() >= until:
+                answer = ask()
+            except PassingError as error:
+                expired = isinstance(error, ExpiredError)
+                limit_s = patience_s if expired else OFFLINE_S if self._reached else 0.0
+                now = self.clock()
+                if since is None and limit_s > 0:
+                    todo = "Renew the credentials in another terminal" if expired else "Waiting for the network"
+                    say(f"{error.said}. {todo}: this goes on by itself within {max(1, round(limit_s / 60))} min")
+                since = now if since is None else since
+                if now - since >= limit_s:
                     raise
-                if not said:
-                    said = True
-                    minutes = max(1, round(patience_s / 60))
-                    say(f"{error.said}. Renew the credentials in another terminal: this goes on within {minutes} min")
                 self.sleep(10)
                 self.renew()
+            else:
+                self._reached = True
+                return answer

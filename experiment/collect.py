@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from contract import runfolder
-from experiment import functionlog, metrics
+from experiment import functionlog, metrics, notes
 from experiment.bucket import RunBucket, read_jsonl
 from experiment.cloud import Cloud
-from experiment.errors import ExpiredError, StepError
+from experiment.errors import PassingError, StepError
 from experiment.reshard import describe
 
 _LAST_S = 60  # the run's last seconds, whose log lines come last
@@ -22,13 +22,13 @@ class Wanted:
 
     run_id: str
     exports: Mapping[str, Any]
-    project: str = ""
-    stack: str = ""
     function_log: bool = True
     notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Keys for run.json: settings, engine, reshard, command, experiment."""
     reshard: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What the reshard step noted: from, to, requested_unix_s, declared_unix_s, finished_unix_s, changed, error."""
+    why_no_stack: str = ""
+    """Why only the bucket can be asked; empty while the stack stands."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,14 @@ def collect(cloud: Cloud, wanted: Wanted, runs: Path, say: Callable[[str], None]
         run = runfolder.read_run(partial)
     _add_events(partial, wanted.reshard, float(str(run["started_at_unix_s"])))
     extras = _Extras(cloud, wanted, partial, missing, say)
-    kept = extras.from_cloudwatch()
-    extras.from_the_function()
+    kept: list[dict[str, Any]] = []
+    if wanted.why_no_stack:
+        missing.append(f"settings, {runfolder.FUNCTION}, {metrics.METRICS_FILE}: {wanted.why_no_stack}")
+    else:
+        extras.from_the_function()
+        kept = extras.from_cloudwatch()  # last: CloudWatch has a minute's values some minutes after it
     runfolder.update_run(partial, {"where": "aws", **wanted.notes, "missing": missing})
+    _add_reshard(partial, wanted.reshard, run)
     (partial / ".joined.json").unlink()
     partial.replace(folder)
     return Collected(folder, missing, kept)
@@ -111,6 +116,16 @@ def _add_events(folder: Path, reshard: Mapping[str, Any], started_at_unix_s: flo
         runfolder.append_event(folder, t_s, "reshard.failed", error=str(reshard["error"]), source="experiment")
 
 
+def _add_reshard(folder: Path, noted: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    """The reshard in run.json, and the shards that the run began with, whatever was set since."""
+    events = read_jsonl(folder / runfolder.EVENTS)
+    reshard = notes.reshard_of(events, noted, float(str(run["started_at_unix_s"])))
+    if reshard and not run.get("reshard"):
+        runfolder.update_run(folder, {"reshard": reshard})
+        if "settings" in runfolder.read_run(folder) and reshard["from"]:
+            runfolder.update_run(folder, {"settings": {"shardCount": reshard["from"]}})
+
+
 class _Extras:
     """What is worth having beside the bucket."""
 
@@ -138,6 +153,7 @@ class _Extras:
             try:
                 group = describe(self._cloud, str(exports["cacheReplicationGroupId"]), "collect")
                 nodes = [node for shard in group.shards for node in shard.nodes]
+                metrics.wait_until_published(self._cloud, self._run, self._say)
                 rows = metrics.complete_servers(self._cloud, self._folder, group, self._run)
                 self._say(f"{rows} node minutes from CloudWatch")
             except StepError as error:
@@ -145,9 +161,7 @@ class _Extras:
         functions = [str(exports[name]) for name in ("functionName", "auditFunctionName") if exports.get(name)]
         try:
             balancer = (
-                metrics.balancer_suffix(self._cloud, self._wanted.project, self._wanted.stack)
-                if self._wanted.project and exports.get("albDnsName")
-                else None
+                metrics.balancer_suffix(self._cloud, str(exports["albDnsName"])) if exports.get("albDnsName") else None
             )
             kept = metrics.keep(self._cloud, self._folder, metrics.wanted(nodes, functions, balancer), self._run)
         except StepError as error:
@@ -158,7 +172,7 @@ class _Extras:
         """The function's log lines."""
         group = self._wanted.exports.get("functionLogGroup")
         path = self._folder / runfolder.FUNCTION
-        if not group or not self._wanted.function_log:
+        if not self._wanted.function_log:
             self._missing.append(f"{runfolder.FUNCTION}: not asked for")
             return
         sent = functionlog.sent_per_second(self._folder / runfolder.SECONDS)
@@ -187,8 +201,8 @@ class _Extras:
             )
 
     def _lack(self, what: str, error: StepError) -> None:
-        """Go on without it, but not without credentials: they can be renewed, and then it can be had."""
-        if isinstance(error, ExpiredError):
+        """Go on without it, but not for want of credentials or network: they come back, and then it can be had."""
+        if isinstance(error, PassingError):
             raise error
         self._missing.append(f"{what}: {error.resource}: {error.said}")
         self._say(self._missing[-1])

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Sequence
 
-from experiment import leftovers, load, master, preflight, prices
+from experiment import leftovers, load, preflight, prices
 from experiment.durations import stack_hours
-from experiment.errors import UsageError
+from experiment.errors import StepError, UsageError
 from experiment.preflight import Check
 from experiment.stack import Stack
 
@@ -61,13 +61,13 @@ class Deploying(Stack):
             self.engine.open(create=True)
             changes = self.engine.up()
             self.screen.say(", ".join(f"{count} {kind}" for kind, count in sorted(changes.items())) or "no change")
-            self.state.save(exports=self.engine.exports())
+            self.look_again()
         self.state.finish("up")
 
     def destroy(self, *, sure: bool) -> list[leftovers.Leftover]:
-        """Remove the stack, then list what still bears its tags."""
+        """Remove the stack, then list what of it still lives."""
         with self.screen.step("destroy"):
-            settings, region = self.settings, self.cloud
+            settings = self.settings
             run_id = self.state.get("run_id")
             if run_id and not self.state.done("collect") and not sure:
                 kept = "the bucket is kept, but not the function's log" if settings.keep_results else "nothing is kept"
@@ -77,22 +77,44 @@ class Deploying(Stack):
                     f"it is not collected ({kept})",
                     "python -m experiment collect; or --yes",
                 )
-            self.engine.destroy()
-            self.state.save(exports={}, destroyed_unix_s=time.time())
-            left = leftovers.find(region, self.project, self.wanted.stack, keeps_results=settings.keep_results)
-            for one in left:
-                self.screen.say(f"still there: {one.arn}: {one.why}")
+            vpc_id = str(self.engine.exports().get("vpcId", ""))
+            self._keep_or_not(keep=settings.keep_results)
+            try:
+                self.engine.destroy()
+            except StepError:
+                self._say_left(leftovers.interfaces(self.cloud, vpc_id))  # what most often holds a destroy up
+                raise
+            self.look_again()
+            self.state.save(destroyed_unix_s=time.time())
+            left = self.patiently(
+                lambda: leftovers.find(
+                    self.cloud, self.project, self.wanted.stack, keeps_results=settings.keep_results, vpc_id=vpc_id
+                )
+            )
+            self._say_left(left)
             if not left:
                 self.screen.say("nothing is left")
         self.state.forget("up")
         return left
 
+    def _keep_or_not(self, *, keep: bool) -> None:
+        """Let Pulumi's state agree with keepResults: `destroy` reads the state, where the last `up` wrote it."""
+        retained = self.engine.retained("aws:s3/")
+        if any(kept != keep for kept in retained.values()):
+            self.screen.say(
+                f"keepResults is {str(keep).lower()} and was deployed as {str(not keep).lower()}: "
+                "`pulumi up` of the bucket first, for destroy goes by what is deployed"
+            )
+            self.engine.up(only=sorted(retained))
+
+    def _say_left(self, left: Sequence[leftovers.Leftover]) -> None:
+        for one in left:
+            self.screen.say(f"still there: {one.name}: {one.why}")
+
     def ui(self, local_port: int | None = None) -> None:
         """Open the port-forward and keep it until Ctrl-C."""
-        exports = self.exports("ui")
-        with master.port_forward(
-            self.cloud, str(exports["ecsCluster"]), str(exports["masterService"]), step="ui", local_port=local_port
-        ) as url:
-            self.screen.say(f"{url}  (Ctrl-C ends it; the load goes on)")
-            while True:
-                self.cloud.sleep(3600)
+        with self.port_forward("ui", local_port=local_port) as forward:
+            self.screen.say(f"{forward.url}  (Ctrl-C ends it; the load goes on)")
+            while not forward.ended():
+                self.cloud.sleep(1)
+        raise StepError("ui", forward.url, "the session ended", "the load goes on; run the same command again")

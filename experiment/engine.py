@@ -1,7 +1,7 @@
 """Pulumi's Automation API, as little of it as the experiment needs; every failure of the CLI becomes a StepError."""
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,10 @@ class Engine:
         with self._asking("config"):
             self.open().set_config(name, automation.ConfigValue(value=str(value)))
 
-    def up(self) -> Mapping[str, int]:
-        """Bring the stack to what the program declares; returns how many resources were created, updated, ..."""
+    def up(self, only: Sequence[str] = ()) -> Mapping[str, int]:
+        """Bring the stack, or `only` these URNs, to what the program declares; how many were created, updated, ..."""
         with self._asking("up"):
-            result = self.open().up(on_output=self._say, color="never")
+            result = self.open().up(on_output=self._say, color="never", target=list(only) or None)
         return {str(kind): count for kind, count in (result.summary.resource_changes or {}).items()}
 
     def refresh(self) -> None:
@@ -77,6 +77,16 @@ class Engine:
         """What the program exported; empty before the first `up` and after a `destroy`."""
         with self._asking("outputs"):
             return {name: output.value for name, output in self.open().outputs().items()}
+
+    def retained(self, kind: str) -> dict[str, bool]:
+        """URN -> whether `destroy` leaves the resource standing, by Pulumi's state; of types that begin with `kind`."""
+        with self._asking("state"):
+            deployment: Any = self.open().export_stack().deployment or {}
+        return {
+            str(resource["urn"]): bool(resource.get("retainOnDelete"))
+            for resource in deployment.get("resources") or ()
+            if str(resource.get("type", "")).startswith(kind)
+        }
 
     @contextmanager
     def _asking(self, step: str) -> Generator[None]:

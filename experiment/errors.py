@@ -6,14 +6,17 @@ from contextlib import contextmanager
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionClosedError,
     ConnectTimeoutError,
     CredentialRetrievalError,
     EndpointConnectionError,
+    IncompleteReadError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
     ReadTimeoutError,
+    ResponseStreamingError,
     SSOError,
     TokenRetrievalError,
 )
@@ -44,8 +47,16 @@ class StepError(Exception):
         self.todo = todo
 
 
-class ExpiredError(StepError):
-    """The credentials ended; what AWS was asked to do goes on without them."""
+class PassingError(StepError):
+    """Nothing that AWS refused: what it was asked to do goes on meanwhile, and can be asked about later."""
+
+
+class ExpiredError(PassingError):
+    """The credentials ended; they can be renewed."""
+
+
+class OfflineError(PassingError):
+    """AWS cannot be reached, or an answer was cut off: the network comes back."""
 
 
 class UsageError(StepError):
@@ -72,6 +83,14 @@ def text_means_expired(text: str) -> bool:
     return any(sign in text for sign in signs)
 
 
+_OFFLINE = (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 _AGAIN = "run the same command again: it goes on where it stopped"
 _BY_TYPE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (
@@ -80,10 +99,7 @@ _BY_TYPE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ),
     ((ProfileNotFound,), "set AWS_PROFILE to a profile of ~/.aws/config, or unset it"),
     ((NoRegionError,), "set the region: `pulumi config set aws:region eu-west-1`, or AWS_REGION"),
-    (
-        (EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError),
-        f"see to the network (proxy, VPN), then {_AGAIN}",
-    ),
+    (_OFFLINE, f"see to the network (proxy, VPN) and to the region's name, then {_AGAIN}"),
 )
 
 
@@ -109,5 +125,7 @@ def asking(step: str, resource: str, action: str = "") -> Generator[None]:
     except (BotoCoreError, ClientError) as error:
         if is_expired(error):
             raise ExpiredError(step, resource, str(error), RENEW) from error
+        if isinstance(error, _OFFLINE):
+            raise OfflineError(step, resource, str(error), what_to_do(error, action)) from error
         operation = action or (error.operation_name if isinstance(error, ClientError) else "the call")
         raise StepError(step, resource, str(error), what_to_do(error, operation)) from error

@@ -24,6 +24,7 @@ COUNT = 'filter type = "ECL" | stats count(*) as lines'
 _SETTLE_S = 10.0
 _SETTLE_TRIES = 18
 _POLL_S = 1.0
+_REFUSED_S = 15 * 60.0  # a query of somebody else may take as long; AWS ends one after an hour
 _ENDED_BADLY = ("Failed", "Cancelled", "Timeout", "Unknown")
 
 
@@ -56,6 +57,7 @@ class FunctionLog:
         self._cloud = cloud
         self._group = group
         self._poll_s = poll_s
+        self._refused_since: float | None = None
         self.truncated: list[Window] = []
         """Single seconds with more lines than a query returns: nothing finer can be asked for."""
 
@@ -123,8 +125,13 @@ class FunctionLog:
                     limit=LIMIT,
                 )
             except self._cloud.logs.exceptions.LimitExceededException:
+                now = self._cloud.clock()
+                self._refused_since = now if self._refused_since is None else self._refused_since
+                if now - self._refused_since > _REFUSED_S:
+                    raise
                 self._cloud.sleep(self._poll_s)
                 return None
+        self._refused_since = None
         return answer["queryId"]
 
     def _finished(self, running: Iterable[str]) -> list[tuple[str, Any]]:

@@ -1,17 +1,17 @@
-"""collect, audit, report: the evidence."""
+"""collect, audit, report, and fetch, which is all three: the evidence."""
 
-import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from contract import runfolder
 from experiment import audit as audits
 from experiment import collect as collecting
-from experiment import load, metrics, prices
+from experiment import load, metrics, notes, prices
 from experiment.durations import EXPECTED
 from experiment.errors import UsageError
 from experiment.loading import Loading
-from infra.settings import PRIVATE
 from report import build
 
 
@@ -22,58 +22,52 @@ class Gathering(Loading):
         """Bring the run folder here, with what CloudWatch and Logs hold of it."""
         run_id = self.run_id("collect")
         with self.screen.step("collect"):
-            self.state.begin("collect")
+            if self._is_mine(run_id):
+                self.state.begin("collect")
             seen = self.patiently(lambda: self._bucket("collect").progress(run_id))
-            if seen.run and seen.ended == "running" and not self._is_silent(seen):
+            if seen.run and seen.ended == "running" and not self._is_silent(run_id, seen):
                 raise UsageError("collect", f"run {run_id}", "it is still running", "python -m experiment wait")
-            exports = self.exports("collect")
-            notes = self._notes() if not self.wanted.bucket else {}
+            noted = notes.during(self.state.get("reshard"), seen.run)
             asked = collecting.Wanted(
                 run_id,
-                exports,
-                project=self.project,
-                stack=self.wanted.stack,
+                self.exports("collect"),
                 function_log=self.wanted.function_log,
-                notes=notes,
-                reshard=self.state.get("reshard") or {},
+                notes={} if self.deployed.why_not else self._notes(run_id, noted),
+                reshard=noted,
+                why_no_stack=self.deployed.why_not,
             )
             done = self.patiently(lambda: collecting.collect(self.cloud, asked, self.wanted.runs, self.screen.say))
             for lack in done.missing:
                 self.screen.say(f"missing: {lack}")
-            if not self.wanted.bucket:
+            if not self.deployed.why_not:
                 self._note_cost(done)
-        if run_id == self.state.get("run_id"):  # not a run that was only named: it is no part of what goes on here
+        if self._is_mine(run_id):
             self.state.save(folder=str(done.folder))
             self.state.finish("collect")
         return done.folder
 
-    def _notes(self) -> dict[str, Any]:
-        """What run.json should say that only this machine knows; no secret among it."""
-        settings = {_camel(name): value for name, value in vars(self.settings).items() if name not in PRIVATE}
-        engine, _, version = self.settings.cache_engine.partition(" ")
-        notes: dict[str, Any] = {
-            "settings": settings,
-            "engine": {"name": engine, "version": version},
-            "function": {"memory_mb": self.settings.function_memory, "timeout_s": self.settings.function_timeout},
+    def _is_mine(self, run_id: str) -> bool:
+        """A run that was only named, or started elsewhere, is no part of what goes on here."""
+        return run_id == self.state.get("run_id")
+
+    def _notes(self, run_id: str, reshard: Mapping[str, Any]) -> dict[str, Any]:
+        """What run.json should say that only this machine knows."""
+        return {
+            **notes.of_settings(self.settings),
             "command": self.wanted.command,
             "experiment": {
-                "steps": self.state.get("steps"),
-                "reshard": self.state.get("reshard"),
+                "steps": self.state.get("steps") if self._is_mine(run_id) else None,
+                "reshard": dict(reshard) or None,
                 "clock_offset_s": round(self.cloud.clock_offset.seconds, 3),
                 "region": self.cloud.region,
             },
         }
-        info = self.state.get("reshard")
-        started = self.state.get("started_at_unix_s")
-        if info:
-            settings["shardCount"] = info["from"]  # what the run began with, whatever was set since
-        if info and started:
-            at_s = round(float(info["requested_unix_s"]) - float(started), 3)
-            notes["reshard"] = {"from": info["from"], "to": info["to"], "at_s": at_s, "migration": "ElastiCache"}
-        return notes
 
     def _note_cost(self, done: collecting.Collected) -> None:
         """What this run cost, from what CloudWatch counted and the hours that the stack exists."""
+        run = runfolder.read_run(done.folder)
+        if "cost" in run:
+            return  # collected before: the hours since then are not this run's
         settings = self.settings
         name = str(self.exports("collect").get("functionName", ""))
         calls = metrics.total(done.metrics, "Invocations", name)
@@ -84,10 +78,12 @@ class Gathering(Loading):
             call_s_in_all=None if duration_ms is None else duration_ms / 1000,
             lcu_hours=None if lcus is None else lcus / 60,
         )
-        began = self.state.began_at("up") or self.state.get("started_at_unix_s") or time.time()
-        hours = (time.time() - float(began) + EXPECTED["destroy"].seconds) / 3600
+        # Of a stack that was deployed by hand only the run itself is known to have been paid for.
+        began = self.state.began_at("up") if self._is_mine(done.folder.name) else None
+        hours = (self.cloud.now() - float(began or str(run["started_at_unix_s"])) + EXPECTED["destroy"].seconds) / 3600
         facts = load.facts(settings, self.wanted.root)
-        shards = max(settings.shard_count, (self.state.get("reshard") or {}).get("to", 0))
+        reshard: Any = run.get("reshard") or {}
+        shards = max(settings.shard_count, reshard.get("to") or 0)
         cost = prices.estimate(self.cloud, prices.items(settings, facts, shards, measured), hours)
         self.screen.say("cost so far and of the destroy: " + cost.sentence())
         runfolder.update_run(done.folder, {"cost": cost.as_json()})
@@ -103,19 +99,26 @@ class Gathering(Loading):
     def audit(self) -> dict[str, Any]:
         """Check every acknowledged session inside the VPC."""
         folder = self.folder("audit")
+        function = self.exports("audit").get("auditFunctionName")
+        if not function:
+            raise UsageError(
+                "audit",
+                f"stack {self.wanted.stack}",
+                f"its function cannot be asked: {self.deployed.why_not}",
+                "audit a run before its stack is destroyed",
+            )
         with self.screen.step("audit"):
-            self.state.begin("audit")
-            function = str(self.exports("audit")["auditFunctionName"])
             result = self.patiently(
                 lambda: audits.audit(
-                    self.cloud, function, folder, lambda n, of: self.screen.progress(f"{n:,} of {of:,} sessions")
+                    self.cloud, str(function), folder, lambda n, of: self.screen.progress(f"{n:,} of {of:,} sessions")
                 )
             )
             self.screen.say(
                 f"{result['checked']:,} of {result['acknowledged']:,} sessions checked, "
                 f"{result['missing']} missing, {result['different']} different"
             )
-        self.state.finish("audit")
+        if self._is_mine(folder.name):
+            self.state.finish("audit")
         return result
 
     def report(self) -> int:
@@ -125,11 +128,19 @@ class Gathering(Loading):
             result = build(folder, self.wanted.gates)
             self.screen.say(result.verdict)
             self.screen.say(str(result.html))
-        self.state.finish("report")
+        if self._is_mine(folder.name):
+            self.state.finish("report")
         return result.exit_code
 
-
-def _camel(name: str) -> str:
-    """A setting's name as Pulumi.yaml has it."""
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
+    def fetch(self) -> int:
+        """Everything after the load, for a run that was started anywhere: the newest, unless one was named."""
+        self.wanted = replace(self.wanted, run_id=self.wanted.run_id or self.newest("fetch"))
+        self.wait()
+        folder = self.collect()
+        if self.deployed.why_not:
+            self.screen.say(f"not audited: {self.deployed.why_not}, and its function is asked inside its network")
+        elif audits.is_complete(folder):
+            self.screen.say("audited already")
+        else:
+            self.audit()
+        return self.report()

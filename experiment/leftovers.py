@@ -1,32 +1,66 @@
-"""What a destroyed stack left behind, found by its tags: listed, never touched."""
+"""What a destroyed stack left behind: found by its tags and in its network, asked for one by one, never touched."""
 
 from dataclasses import dataclass
 
+from experiment.alive import GONE, Alive
 from experiment.cloud import Cloud
 from experiment.errors import asking
 
 _TRIES = 4
 _EVERY_S = 20.0
+_FUNCTIONS_OWN = "AWS removes a function's network interfaces up to 45 min after the function; look again later"
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """One resource that still bears the stack's tags."""
+    """One resource that is still there, or that AWS lists and nobody could look at."""
 
-    arn: str
+    name: str
     why: str
 
 
-def find(cloud: Cloud, project: str, stack: str, *, keeps_results: bool) -> list[Leftover]:
-    """What AWS still lists. It lists some resources for minutes after they are gone, so it is asked several times."""
+def find(cloud: Cloud, project: str, stack: str, *, keeps_results: bool, vpc_id: str = "") -> list[Leftover]:
+    """What still lives. Deletions take a while, so it is asked several times."""
+    alive = Alive(cloud)
     found: list[Leftover] = []
     for attempt in range(_TRIES):
         if attempt:
             cloud.sleep(_EVERY_S)
-        found = [Leftover(arn, _why(arn, keeps_results)) for arn in _tagged(cloud, project, stack)]
-        if all(_is_kept(leftover.arn, keeps_results) for leftover in found):
-            break
+        found = interfaces(cloud, vpc_id)
+        kept: list[Leftover] = []
+        for arn in _tagged(cloud, project, stack):
+            state = alive.state(arn)
+            if state == GONE or any(arn.endswith("/" + leftover.name) for leftover in found):
+                continue
+            if keeps_results and ":s3:::" in arn:
+                why = "the run folders: kept because keepResults is true; `aws s3 rb --force` removes it"
+                kept.append(Leftover(arn, why))
+            else:
+                found.append(Leftover(arn, state))
+        if not found:
+            return kept
+        found += kept
     return found
+
+
+def interfaces(cloud: Cloud, vpc_id: str) -> list[Leftover]:
+    """The network interfaces of the stack's VPC: those of its functions carry no tag and hold subnets and groups."""
+    if not vpc_id:
+        return []
+    with asking("destroy", f"network interfaces of {vpc_id}", "ec2:DescribeNetworkInterfaces"):
+        pages = cloud.ec2.get_paginator("describe_network_interfaces").paginate(
+            Filters=[{"Name": "vpc-id", "Values": [vpc_id]}]
+        )
+        found = [interface for page in pages for interface in page["NetworkInterfaces"]]
+    leftovers: list[Leftover] = []
+    for interface in found:
+        description = interface.get("Description", "")
+        is_lambda = interface.get("InterfaceType") == "lambda" or description.startswith("AWS Lambda VPC ENI")
+        why = f"{description} ({interface.get('Status', 'unknown')})"
+        leftovers.append(
+            Leftover(interface.get("NetworkInterfaceId", ""), f"{why}: {_FUNCTIONS_OWN}" if is_lambda else why)
+        )
+    return leftovers
 
 
 def _tagged(cloud: Cloud, project: str, stack: str) -> list[str]:
@@ -35,17 +69,3 @@ def _tagged(cloud: Cloud, project: str, stack: str) -> list[str]:
             TagFilters=[{"Key": "Project", "Values": [project]}, {"Key": "Stack", "Values": [stack]}]
         )
         return sorted(found.get("ResourceARN", "") for page in pages for found in page["ResourceTagMappingList"])
-
-
-def _is_kept(arn: str, keeps_results: bool) -> bool:
-    return keeps_results and arn.startswith("arn:aws") and ":s3:::" in arn
-
-
-def _why(arn: str, keeps_results: bool) -> str:
-    if _is_kept(arn, keeps_results):
-        return "the run folders: kept because keepResults is true; `aws s3 rb --force` removes it"
-    if ":network-interface/" in arn:
-        return "AWS removes a function's network interfaces up to 45 min after the function; look again later"
-    if ":task-definition/" in arn:
-        return "an inactive revision costs nothing; AWS lists it for a while"
-    return "not expected; AWS may list it for some minutes after it is gone, so look again before you remove it"

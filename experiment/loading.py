@@ -1,6 +1,5 @@
 """start and wait: the load."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from experiment import master
@@ -26,7 +25,7 @@ class Loading(Stack):
         with self.screen.step("start"):
             self.state.begin("start")
             self.patiently(self.cloud.measure_clock)
-            bucket, exports = self._bucket("start"), self.exports("start")
+            bucket = self._bucket("start")
             current = self.patiently(lambda: bucket.current(self.wanted.stack))
             running = current is not None and not current.get("ended")
             by_itself = self.settings.load_autostart and (current is None or running)
@@ -40,22 +39,18 @@ class Loading(Stack):
                     f"{current.get('run')}; or stop it in the UI: python -m experiment ui",
                 )
             if not by_itself and not running:
-                requested = self._swarm(exports)
+                requested = self._swarm()
             since = 0.0 if by_itself else float(requested or 0)
             marker = self._begun(bucket, since)
-            self.state.save(
-                run_id=marker["run"], started_at_unix_s=marker["started_at_unix_s"], task=marker.get("task")
-            )
+            self.state.save(run_id=marker["run"], started_at_unix_s=marker["started_at_unix_s"])
             self.screen.say(f"run {marker['run']} began")
         self.state.finish("start")
         return str(marker["run"])
 
-    def _swarm(self, exports: Mapping[str, Any]) -> float:
+    def _swarm(self) -> float:
         """Ask the master to start, once all declared workers are with it."""
-        with master.port_forward(
-            self.cloud, str(exports["ecsCluster"]), str(exports["masterService"]), step="start"
-        ) as url:
-            port = master.Master(url, "start")
+        with self.port_forward("start") as forward:
+            port = master.Master(forward.url, "start")
             state = port.live().get("state")
             if state in ("running", "finishing"):
                 raise UsageError("start", "the master", f"it is {state} a run already", "wait for its end")
@@ -64,7 +59,7 @@ class Loading(Stack):
                 if self.cloud.clock() > until:
                     raise StepError(
                         "start",
-                        f"service {exports.get('workerService')}",
+                        f"service {self.exports('start').get('workerService')}",
                         f"{workers} of {self.settings.load_tasks} workers after {WORKERS_S / 60:.0f} min",
                         "see the service's events in the ECS console, then run the same command again",
                     )
@@ -111,7 +106,7 @@ class Loading(Stack):
                 )
                 if seen.ended != "running" or (until_s is not None and t_s >= until_s):
                     break
-                if self._is_silent(seen):
+                if self._is_silent(run_id, seen):
                     self.screen.say("the master is gone and left the run half written; what there is can be collected")
                     break
                 rest = POLL_S if until_s is None else min(POLL_S, max(0.5, until_s - t_s))
@@ -123,15 +118,16 @@ class Loading(Stack):
             self.state.finish("wait")
         return seen
 
-    def _is_silent(self, seen: Progress) -> bool:
+    def _is_silent(self, run_id: str, seen: Progress) -> bool:
         """Whether nothing came for a while and the task that wrote is no more."""
         if seen.newest is None:
             return False
         silent = self.cloud.now() - seen.newest.timestamp()
         if silent < SILENT_S:
             return False
-        task, cluster = self.state.get("task"), self.exports("wait").get("ecsCluster")
-        if task and cluster and not self.patiently(lambda: master.task_runs(self.cloud, str(cluster), str(task))):
+        # Who may read no more than the bucket waits longer.
+        writer = "" if self.deployed.why_not else self.patiently(lambda: self._bucket("wait").writer(run_id))
+        if writer and not self.patiently(lambda: master.task_runs(self.cloud, writer)):
             return True
         return silent > GIVE_UP_S
 
@@ -140,7 +136,7 @@ class Loading(Stack):
         until = self.cloud.clock() + CLOSING_S
         while True:
             seen = self.patiently(lambda: bucket.progress(run_id))
-            if seen.closed or seen.abandoned or self._is_silent(seen) or self.cloud.clock() > until:
+            if seen.closed or seen.abandoned or self._is_silent(run_id, seen) or self.cloud.clock() > until:
                 return
             self.screen.progress("the load is over; the master sends the rest")
             self.cloud.sleep(POLL_S)

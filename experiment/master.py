@@ -1,6 +1,7 @@
 """The Locust master's web port, reached through an SSM port-forward: nothing of the stack listens to the internet."""
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -10,62 +11,58 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from experiment import agent
 from experiment.cloud import Cloud
 from experiment.errors import StepError, asking
 
 UI_PORT = 8089
+PLUGIN_S = 30.0
 # The environment variable that the plugin reads the session from: on the command line everybody could read its token.
 _RESPONSE = "AWS_SSM_START_SESSION_RESPONSE"
 
 
-def target(cloud: Cloud, cluster: str, service: str, step: str) -> str:
-    """SSM's name of the master's container: ecs:CLUSTER_TASK_RUNTIME. The ids change with every task."""
-    resource = f"service {service}"
-    again = "see its events in the ECS console; run the same command again when its task runs"
-    with asking(step, resource, "ecs:ListTasks"):
-        tasks = cloud.ecs.list_tasks(cluster=cluster, serviceName=service, desiredStatus="RUNNING")["taskArns"]
-    if not tasks:
-        raise StepError(step, resource, "no task is running", again)
-    with asking(step, resource, "ecs:DescribeTasks"):
-        told = cloud.ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]
-    for task in told:
-        for container in task.get("containers", []):
-            runtime = container.get("runtimeId")
-            if container.get("name") == "master" and runtime and task.get("lastStatus") == "RUNNING":
-                return f"ecs:{cluster}_{task.get('taskArn', '').rsplit('/', 1)[-1]}_{runtime}"
-    states = ", ".join(task.get("lastStatus", "unknown") for task in told)
-    raise StepError(step, resource, f"its task has no running container named master (task {states})", again)
-
-
-def task_runs(cloud: Cloud, cluster: str, task_arn: str) -> bool:
-    """Whether an ECS task is still there; one that ended is forgotten by ECS after an hour."""
+def task_runs(cloud: Cloud, task_arn: str) -> bool:
+    """Whether an ECS task is still there. One that ended is forgotten after an hour, and goes with its cluster."""
+    cluster = task_arn.rpartition("/")[0].rpartition("/")[2]  # arn:...:task/CLUSTER/ID
     with asking("wait", f"task {task_arn}", "ecs:DescribeTasks"):
-        told = cloud.ecs.describe_tasks(cluster=cluster, tasks=[task_arn])["tasks"]
+        try:
+            told = cloud.ecs.describe_tasks(cluster=cluster, tasks=[task_arn])["tasks"]
+        except cloud.ecs.exceptions.ClusterNotFoundException:
+            return False
     return any(task.get("lastStatus") not in ("STOPPED", "DEPROVISIONING") for task in told)
+
+
+@dataclass(frozen=True)
+class PortForward:
+    """A way to the master's web port."""
+
+    url: str
+    """The base URL under which the port answers on this machine."""
+    ended: Callable[[], bool]
+    """SSM ends a session that nobody used for a while (20 min unless the account says otherwise), or at its limit."""
 
 
 @contextlib.contextmanager
 def port_forward(
-    cloud: Cloud, cluster: str, service: str, *, step: str, local_port: int | None = None, limit_s: float = 30.0
-) -> Generator[str]:
-    """The base URL under which the master's web port answers on this machine, for as long as the block lasts."""
-    name = target(cloud, cluster, service, step)
+    cloud: Cloud,
+    cluster: str,
+    service: str,
+    *,
+    step: str,
+    say: Callable[[str], None],
+    local_port: int | None = None,
+    agent_limit_s: float = agent.LIMIT_S,
+) -> Generator[PortForward]:
+    """A way to the master's web port for as long as the block lasts."""
     port = local_port or _free_port()
-    request = {
-        "Target": name,
-        "DocumentName": "AWS-StartPortForwardingSession",
-        "Parameters": {"portNumber": [str(UI_PORT)], "localPortNumber": [str(port)]},
-    }
-    with asking(step, name, "ssm:StartSession"):
-        session = cloud.ssm.start_session(
-            Target=name,
-            DocumentName="AWS-StartPortForwardingSession",
-            Parameters={"portNumber": [str(UI_PORT)], "localPortNumber": [str(port)]},
-        )
-    told = {key: session.get(key, "") for key in ("SessionId", "TokenValue", "StreamUrl")}
+    ports = {"portNumber": [str(UI_PORT)], "localPortNumber": [str(port)]}
+    session = agent.session(cloud, cluster, service, step=step, ports=ports, say=say, limit_s=agent_limit_s)
+    name = session.target
+    request = {"Target": name, "DocumentName": "AWS-StartPortForwardingSession", "Parameters": ports}
     endpoint = cloud.ssm.meta.endpoint_url
     command = [
         "session-manager-plugin", _RESPONSE, cloud.region or "", "StartSession", "", json.dumps(request), endpoint,
@@ -74,7 +71,7 @@ def port_forward(
         # A group of its own: Ctrl-C is for this program, which then ends the session in order.
         plugin = subprocess.Popen(
             command,
-            env={**os.environ, _RESPONSE: json.dumps(told)},
+            env={**os.environ, _RESPONSE: json.dumps(session.answer)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -88,8 +85,8 @@ def port_forward(
             "install AWS's session-manager-plugin, or `pulumi config set loadAutostart true` and deploy",
         ) from None
     try:
-        _wait_for(plugin, port, step, name, limit_s)
-        yield f"http://127.0.0.1:{port}"
+        _wait_for(plugin, port, step, name)
+        yield PortForward(f"http://127.0.0.1:{port}", lambda: plugin.poll() is not None)
     finally:
         plugin.send_signal(signal.SIGINT)
         try:
@@ -101,8 +98,8 @@ def port_forward(
             plugin.stderr.close()
 
 
-def _wait_for(plugin: subprocess.Popen[bytes], port: int, step: str, name: str, limit_s: float) -> None:
-    until = time.monotonic() + limit_s
+def _wait_for(plugin: subprocess.Popen[bytes], port: int, step: str, name: str) -> None:
+    until = time.monotonic() + PLUGIN_S
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
@@ -110,7 +107,7 @@ def _wait_for(plugin: subprocess.Popen[bytes], port: int, step: str, name: str, 
             said = plugin.stderr.read().decode(errors="replace").strip() if plugin.stderr else ""
             raise StepError(step, name, f"the port-forward ended: {said[-500:] or plugin.returncode}", "try again")
         if time.monotonic() > until:
-            raise StepError(step, name, f"the port-forward did not answer within {limit_s:.0f} s", "try again")
+            raise StepError(step, name, f"the port-forward did not answer within {PLUGIN_S:.0f} s", "try again")
         time.sleep(0.2)
 
 
@@ -169,7 +166,7 @@ class Master:
             raise StepError(
                 self._step, resource, f"status {error.code}: {said}", "see the log group of the load"
             ) from None
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:  # the second: an answer that was cut off
             raise StepError(self._step, resource, str(error), "run the same command again: it goes on") from None
         try:
             told: Any = json.loads(text)

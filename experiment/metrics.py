@@ -1,7 +1,7 @@
 """CloudWatch's metrics of a run: the minutes that the master no longer could record, and the dashboard's."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +10,11 @@ from typing import Any
 from contract import runfolder
 from experiment.bucket import read_jsonl
 from experiment.cloud import Cloud
-from experiment.errors import asking
+from experiment.errors import StepError, asking
 from recorder.cachegroup import PERIOD_S, Group, ServerRows, metric_queries, metric_values
 
+# A minute's values come one to three minutes after it (recorder/cachegroup.py).
+PUBLISHED_S = 180.0
 METRICS_FILE = "metrics.jsonl"
 _QUERIES_PER_CALL = 500  # GetMetricData's limit
 # What the original's dashboard showed and server.jsonl does not hold.
@@ -59,16 +61,20 @@ class Metric:
         return {"Id": f"q{place}", "MetricStat": {"Metric": metric, "Period": PERIOD_S, "Stat": self.statistic}}
 
 
-def balancer_suffix(cloud: Cloud, project: str, stack: str) -> str | None:
-    """The load balancer's name as CloudWatch knows it (`app/name/id`), found by its tags; None when it is gone."""
-    with asking("collect", f"resources tagged Stack={stack}", "tag:GetResources"):
-        pages = cloud.tagging.get_paginator("get_resources").paginate(
-            TagFilters=[{"Key": "Project", "Values": [project]}, {"Key": "Stack", "Values": [stack]}],
-            ResourceTypeFilters=["elasticloadbalancing:loadbalancer"],
-        )
-        arns = [found.get("ResourceARN", "") for page in pages for found in page["ResourceTagMappingList"]]
-    suffixes = [arn.partition(":loadbalancer/")[2] for arn in arns if ":loadbalancer/app/" in arn]
-    return suffixes[0] if suffixes else None
+def balancer_suffix(cloud: Cloud, dns_name: str) -> str | None:
+    """The load balancer's name as CloudWatch knows it (`app/name/id`); None when it is gone.
+
+    Not by its tags: AWS lists a stack's earlier balancers by them, too.
+    """
+    with asking("collect", f"load balancer {dns_name}", "elasticloadbalancing:DescribeLoadBalancers"):
+        pages = cloud.balancers.get_paginator("describe_load_balancers").paginate()
+        arns = [
+            balancer.get("LoadBalancerArn", "")
+            for page in pages
+            for balancer in page["LoadBalancers"]
+            if balancer.get("DNSName", "").lower() == dns_name.lower()
+        ]
+    return arns[0].partition(":loadbalancer/")[2] if arns else None
 
 
 def wanted(nodes: Iterable[str], functions: Iterable[str], balancer: str | None) -> list[Metric]:
@@ -104,15 +110,31 @@ def ask(cloud: Cloud, queries: Sequence[dict[str, Any]], start: float, end: floa
             )
             for page in pages:
                 results += page["MetricDataResults"]  # type: ignore[arg-type] - read as plain dictionaries
+    failed = sorted({result["StatusCode"] for result in results} & {"InternalError", "Forbidden"})
+    if failed:
+        raise StepError("collect", "CloudWatch metrics", f"queries ended as {', '.join(failed)}", "collect once more")
     return results
 
 
 def span(run: dict[str, Any], now: float) -> tuple[float, float]:
     """The minutes that a run touched, in Unix seconds, with one more at its end."""
     started = float(run["started_at_unix_s"])
+    return started // PERIOD_S * PERIOD_S, min((_end(run) // PERIOD_S + 2) * PERIOD_S, now // PERIOD_S * PERIOD_S)
+
+
+def _end(run: dict[str, Any]) -> float:
     ended = run.get("ended_at")
-    end = datetime.fromisoformat(str(ended)).timestamp() if ended else started + float(run.get("duration_s", 0))
-    return started // PERIOD_S * PERIOD_S, min((end // PERIOD_S + 2) * PERIOD_S, now // PERIOD_S * PERIOD_S)
+    if ended:
+        return datetime.fromisoformat(str(ended)).timestamp()
+    return float(run["started_at_unix_s"]) + float(run.get("duration_s", 0))
+
+
+def wait_until_published(cloud: Cloud, run: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Wait for the values of the run's last minute: collected at once, its end would be lacking for good."""
+    rest = (_end(run) // PERIOD_S + 1) * PERIOD_S + PUBLISHED_S - cloud.now()
+    if rest > 0:
+        say(f"{rest:.0f} s until CloudWatch has the run's last minute")
+        cloud.sleep(rest)
 
 
 def complete_servers(cloud: Cloud, folder: Path, group: Group, run: dict[str, Any]) -> int:

@@ -8,6 +8,9 @@ from experiment.errors import StepError, UsageError
 from experiment.stack import Stack
 from recorder.cachegroup import Group, layout_problems
 
+# The reshard has its place in the run: it does not wait for a master that cannot be told.
+TELL_S = 15.0
+
 
 class Resharding(Stack):
     """The step that changes the number of shards."""
@@ -95,12 +98,9 @@ class Resharding(Stack):
 
     def _tell_master(self, info: Mapping[str, Any]) -> None:
         """Let the run folder say when the reshard was asked for; without it the master sees it some seconds later."""
-        exports = self.exports("reshard")
         try:
-            with master.port_forward(
-                self.cloud, str(exports["ecsCluster"]), str(exports["masterService"]), step="reshard"
-            ) as url:
-                port = master.Master(url, "reshard")
+            with self.port_forward("reshard", agent_limit_s=TELL_S) as forward:
+                port = master.Master(forward.url, "reshard")
                 if port.live().get("state") == "running":
                     port.event("reshard.requested", **{"from": info["from"], "to": info["to"]})
         except (StepError, KeyError) as error:

@@ -1,12 +1,15 @@
 """What every step needs: the stack, its settings and exports, the account, and what was done so far."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from experiment import agent, deployed, master
 from experiment.bucket import RunBucket
 from experiment.cloud import Cloud
+from experiment.deployed import Deployed
 from experiment.engine import Engine
 from experiment.errors import UsageError
 from experiment.screen import Screen
@@ -54,18 +57,26 @@ class Stack:
         self.engine = engine or Engine(wanted.root, wanted.stack, screen.progress)
         self._cloud = cloud
         self._settings: Settings | None = None
+        self._deployed: Deployed | None = None
 
     @property
     def cloud(self) -> Cloud:
         """The account and region that the stack is configured for."""
         if self._cloud is None:
-            region, profile = (self.wanted.region or None), None
-            if not self.wanted.bucket:
-                configured, profile = self.engine.region()
-                region = region or configured
-            self._cloud = Cloud(region, profile)
-            self._cloud.region = region or self._cloud.session.region_name
+            self._cloud = Cloud(self.deployed.region, self.deployed.profile)
+            self._cloud.region = self.deployed.region or self._cloud.session.region_name
         return self._cloud
+
+    @property
+    def deployed(self) -> Deployed:
+        """The stack as it was when this command last changed it, or first asked."""
+        if self._deployed is None:
+            self._deployed = deployed.look(self.engine, self.wanted.bucket, self.wanted.region)
+        return self._deployed
+
+    def look_again(self) -> None:
+        """Something was deployed or removed."""
+        self._deployed = None
 
     @property
     def settings(self) -> Settings:
@@ -80,15 +91,30 @@ class Stack:
         return stack_settings.project_name(self.wanted.root)
 
     def exports(self, step: str) -> dict[str, Any]:
-        """What `up` exported."""
-        if self.wanted.bucket:
-            return {"resultsBucket": self.wanted.bucket}
-        exports: dict[str, Any] = self.state.get("exports") or self.engine.exports()
-        if "resultsBucket" not in exports:
+        """What `up` exported; of a stack that is gone, its bucket if it was named."""
+        if not self.deployed.exports:
             raise UsageError(
-                step, f"stack {self.wanted.stack}", "it is not deployed", "python -m experiment up, or run"
+                step,
+                f"stack {self.wanted.stack}",
+                "it is not deployed",
+                "python -m experiment up, or run; for a run that outlived its stack: --bucket NAME",
             )
-        return exports
+        return self.deployed.exports
+
+    def port_forward(
+        self, step: str, *, local_port: int | None = None, agent_limit_s: float = agent.LIMIT_S
+    ) -> AbstractContextManager[master.PortForward]:
+        """A way to the web port of the stack's master."""
+        exports = self.exports(step)
+        return master.port_forward(
+            self.cloud,
+            str(exports["ecsCluster"]),
+            str(exports["masterService"]),
+            step=step,
+            say=self.screen.progress,
+            local_port=local_port,
+            agent_limit_s=agent_limit_s,
+        )
 
     def patiently(self, ask: Callable[[], T]) -> T:
         """Ask AWS; wait for expired credentials to be renewed."""
@@ -101,6 +127,10 @@ class Stack:
         """The run that was named, or the one that was started here, or the newest of the bucket."""
         if self.wanted.run_id or self.state.get("run_id"):
             return self.wanted.run_id or str(self.state.get("run_id"))
+        return self.newest(step)
+
+    def newest(self, step: str) -> str:
+        """The newest run of the bucket, whoever started it."""
         runs = self.patiently(self._bucket(step).runs)
         if not runs:
             raise UsageError(step, "runs", "the bucket holds none", "python -m experiment start")

@@ -88,7 +88,7 @@ class State:
         """The run is over: its state goes into the run folder, and the next one begins on the stack as it stands."""
         (folder / "experiment.json").write_text(json.dumps(self.data, indent=1) + "\n", encoding="utf-8")
         up = {"up": {"began_at_unix_s": self.began_at("up")}} if self.began_at("up") else {}
-        stays = {key: self.data[key] for key in ("format", "stack", "exports", "usd_per_hour") if key in self.data}
+        stays = {key: self.data[key] for key in ("format", "stack", "usd_per_hour") if key in self.data}
         self.data = {**stays, "steps": up}
         self.save()
 

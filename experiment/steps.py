@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiment.deploying import Deploying
-from experiment.errors import ExpiredError, StepError, UsageError
+from experiment.errors import PassingError, StepError, UsageError
 from experiment.gathering import Gathering
 from experiment.resharding import Resharding
 
@@ -50,7 +50,7 @@ class Experiment(Deploying, Resharding, Gathering):
                 return None
         try:
             self.reshard(int(plan["to"]))
-        except (ExpiredError, UsageError):
+        except (PassingError, UsageError):
             raise
         except StepError as error:
             self.screen.say(str(error))

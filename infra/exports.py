@@ -33,10 +33,9 @@ def open_ui(cluster: str, service: str, region: str) -> str:
 def fetch_results(stack: str) -> str:
     """A command that brings the newest run here with all its evidence, audits its sessions and makes the report.
 
-    It asks the standing stack. Of a destroyed one only the bucket is left: `collect --bucket NAME --region REGION`.
+    It asks the standing stack. Of a destroyed one only the bucket is left: `fetch --bucket NAME --region REGION`.
     """
-    steps = (f".venv/bin/python -m experiment {step} --stack {stack}" for step in ("collect", "audit", "report"))
-    return " && ".join(steps)
+    return f".venv/bin/python -m experiment fetch --stack {stack}"
 
 
 def export_all(

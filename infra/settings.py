@@ -69,8 +69,8 @@ class Settings:
 
     def __repr__(self) -> str:
         """Everything but what must not end up in a log."""
-        shown = {name: value for name, value in vars(self).items() if name not in PRIVATE}
-        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+        public = {name: value for name, value in vars(self).items() if name not in PRIVATE}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in public.items())})"
 
 
 class _Refused(Exception):  # noqa: N818 - control flow inside this file, never seen by a caller
@@ -218,6 +218,12 @@ def _rules(root: Path) -> dict[str, _Rule]:
 
 def _field(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def shown(settings: Settings) -> dict[str, object]:
+    """The settings by their names in Pulumi.yaml, without what is shown nowhere; how run.json has them."""
+    names = {_field(name): name for name in _rules(ROOT)}
+    return {names[field]: value for field, value in vars(settings).items() if field not in PRIVATE}
 
 
 def check(values: Mapping[str, object], *, root: Path = ROOT) -> Settings:

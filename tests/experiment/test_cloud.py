@@ -1,7 +1,10 @@
 """Throttling, clocks and credentials: what happens to calls before any step sees them."""
 
+import contextlib
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import Any
 
@@ -9,9 +12,10 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from experiment.cloud import CONFIG, ClockOffset, Cloud
-from experiment.errors import ExpiredError, StepError, asking, text_means_expired
+from experiment.errors import ExpiredError, OfflineError, StepError, asking, text_means_expired
 from tests.experiment.conftest import Clock, in_turn, refuse, scripted
 
 CloudOf = Callable[..., Cloud]
@@ -122,6 +126,73 @@ def test_credentials_renewed_meanwhile_are_read_again(monkeypatch: pytest.Monkey
 
     assert cloud.patiently(ask, lambda _text: None, 60) == "answer"
     assert used == ["old", "new"]
+
+
+@pytest.mark.parametrize(("reached", "waits"), [(True, True), (False, False)])
+def test_a_network_that_worked_before_is_waited_for(
+    reached: bool, waits: bool, cloud_of: CloudOf, clock: Clock
+) -> None:
+    """A laptop that changes its network in minute 30 must not lose the reshard; a mistyped region is told at once."""
+    answer = {"UserId": "u", "Account": "1", "Arn": "arn:aws:iam::1:user/somebody"}
+    offline = EndpointConnectionError(endpoint_url="https://sts.eu-west-1.amazonaws.com")
+    cloud = cloud_of(sts=scripted("sts", get_caller_identity=in_turn(*[answer] * reached, offline, offline, answer)))
+    said: list[str] = []
+    if reached:
+        cloud.patiently(cloud.measure_clock, said.append, 0)
+    if not waits:
+        with pytest.raises(OfflineError, match="the region's name"):
+            cloud.patiently(cloud.measure_clock, said.append, 0)
+        return
+    assert cloud.patiently(cloud.measure_clock, said.append, 0) == ClockOffset(0.0, 0.0)
+    assert len(said) == 1
+    assert "Waiting for the network" in said[0]
+    assert clock.slept == 20
+
+
+def test_patience_begins_when_something_goes_wrong(cloud_of: CloudOf, clock: Clock) -> None:
+    """Credentials that end in minute 20 of an audit are waited for like those that end in its first."""
+    cloud, tries = cloud_of(), iter([True, False])
+
+    def ask() -> str:
+        clock.now += 1200
+        if next(tries):
+            raise ExpiredError("audit", "function", "expired", "renew")
+        return "answer"
+
+    assert cloud.patiently(ask, lambda _text: None, 900) == "answer"
+
+
+def test_a_network_that_stays_away_ends_the_step(cloud_of: CloudOf, clock: Clock) -> None:
+    """The same command goes on later."""
+    answer = {"UserId": "u", "Account": "1", "Arn": "arn:aws:iam::1:user/somebody"}
+    offline = ReadTimeoutError(endpoint_url="https://sts.eu-west-1.amazonaws.com")
+    cloud = cloud_of(sts=scripted("sts", get_caller_identity=in_turn(answer, offline)))
+    cloud.patiently(cloud.measure_clock, lambda _text: None, 0)
+    with pytest.raises(OfflineError):
+        cloud.patiently(cloud.measure_clock, lambda _text: None, 0)
+    assert 900 <= clock.slept <= 910
+
+
+def test_threads_that_ask_first_share_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boto3 session that makes clients in several threads at once fails now and then; the audit asks from four."""
+    together = threading.Barrier(2)
+    met: list[bool] = []
+
+    class Session:
+        region_name = "eu-west-1"
+
+        def client(self, *_: Any, **__: Any) -> object:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                together.wait(0.2)
+                met.append(True)
+            return object()
+
+    monkeypatch.setattr(boto3, "Session", lambda **_: Session())
+    cloud = Cloud("eu-west-1")
+    with ThreadPoolExecutor(4) as pool:
+        clients = list(pool.map(lambda _: cloud.client("lambda"), range(4)))
+    assert met == []
+    assert len({id(client) for client in clients}) == 1
 
 
 def test_what_pulumi_says_of_expired_credentials_is_understood() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 import report
 from experiment import collect
 from experiment.bucket import read_jsonl
 from experiment.cloud import Cloud
-from experiment.errors import ExpiredError
+from experiment.errors import ExpiredError, OfflineError
 from recorder.shipper import Shipper, put_json
 from tests.experiment.answers import GROUP, TWO, group
 from tests.experiment.conftest import BUCKET, Clock, in_turn, refuse, scripted
@@ -37,6 +38,11 @@ def ship(s3: Any, folder: Path, *, closed: bool = True) -> None:
         put_json(s3, BUCKET, f"runs/{shipper.run_id}/evidence.json", {"files": shipper.sent, "whole": True})
 
 
+def bare(noted: dict[str, Any] | None = None) -> collect.Wanted:
+    """A run of which only the bucket is left."""
+    return collect.Wanted(RUN, {"resultsBucket": BUCKET}, reshard=noted or {}, why_no_stack="stack dev is not deployed")
+
+
 def comparable(report_json: dict[str, Any]) -> dict[str, Any]:
     """A report without where it ran."""
     *said, claim = report_json["verdict"]
@@ -56,10 +62,9 @@ def test_the_same_run_gives_the_same_report_but_for_where_it_ran(s3: Any, cloud_
     for made in ("report.html", "report.json", "report.md", "timeline.svg", "timeline.png"):
         (original / made).unlink(missing_ok=True)
     ship(s3, original)
-    wanted = collect.Wanted(RUN, {"resultsBucket": BUCKET})
-    done = collect.collect(cloud_of(s3=s3), wanted, tmp_path / "collected", lambda _line: None)
+    done = collect.collect(cloud_of(s3=s3), bare(), tmp_path / "collected", lambda _line: None)
     collected = report.build(done.folder, []).report
-    assert done.missing == ["function.jsonl: not asked for"]
+    assert done.missing == ["settings, function.jsonl, metrics.jsonl: stack dev is not deployed"]
     assert (at_home["where"], collected["where"]) == ("rehearsal", "aws")
     assert comparable(collected) == comparable(at_home)
     for name in ("seconds.csv", "latency.hlog", "arrivals.csv", "events.jsonl", "sessions.bin", "server.jsonl"):
@@ -90,13 +95,16 @@ def account(s3: Any, **changed: Any) -> dict[str, Any]:
 
     logs = Logs([(int(STARTED_AT) + number % 150, line(number)) for number in range(900)])
     arn = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/dev-alb/50dc6c495c0c9188"
-    tagged = in_turn({"ResourceTagMappingList": [{"ResourceARN": arn}]})
+    balancers = [
+        {"DNSName": "another", "LoadBalancerArn": arn.replace("dev-alb", "another")},
+        {"DNSName": "Internal-dev", "LoadBalancerArn": arn},
+    ]
     clients: dict[str, Any] = {
         "s3": s3,
         "elasticache": scripted("elasticache", describe_replication_groups=in_turn(group(*TWO))),
         "cloudwatch": scripted("cloudwatch", get_metric_data=metric_data),
         "logs": scripted("logs", **logs.answers()),
-        "resourcegroupstaggingapi": scripted("resourcegroupstaggingapi", get_resources=tagged),
+        "elbv2": scripted("elbv2", describe_load_balancers=in_turn({"LoadBalancers": balancers})),
     }
     return {**clients, **changed}
 
@@ -114,7 +122,7 @@ EXPORTS = {
 def wanted() -> collect.Wanted:
     """Everything that the exports name."""
     noted = {"from": 1, "to": 2, "requested_unix_s": STARTED_AT + 70.0, "finished_unix_s": STARTED_AT + 95.5}
-    return collect.Wanted(RUN, EXPORTS, project="p", stack="dev", notes={"engine": {"name": "valkey"}}, reshard=noted)
+    return collect.Wanted(RUN, EXPORTS, notes={"engine": {"name": "valkey"}}, reshard=noted)
 
 
 def test_metrics_events_and_log_lines_complete_the_run(
@@ -132,8 +140,50 @@ def test_metrics_events_and_log_lines_complete_the_run(
     assert len(list(read_jsonl(done.folder / "function.jsonl"))) == 900
     names = {found["metric"] for found in done.metrics}
     assert {"Invocations", "ConsumedLCUs", "Evictions"} <= names
+    balancers = {line["dimensions"]["LoadBalancer"] for line in done.metrics if "LoadBalancer" in line["dimensions"]}
+    assert balancers == {"app/dev-alb/50dc6c495c0c9188"}
     run = json.loads((done.folder / "run.json").read_text())
     assert (run["where"], run["engine"]["name"], run["ended"]) == ("aws", "valkey", "finished")
+
+
+def test_the_runs_last_minute_is_waited_for(
+    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+) -> None:
+    """`run` collects as soon as the load is over, and CloudWatch has a minute's values up to three minutes later."""
+    clock.now = STARTED_AT + 160
+
+    def metric_data(**asked: Any) -> dict[str, Any]:
+        minutes = [datetime.fromtimestamp(STARTED_AT // 60 * 60 + 60 * n, UTC) for n in range(3)]
+        there = [minute for minute in minutes if minute.timestamp() + 240 <= clock.now]
+        values = {"Label": "x", "Timestamps": there, "Values": [5.0] * len(there), "StatusCode": "Complete"}
+        return {"MetricDataResults": [{"Id": query["Id"], **values} for query in asked["MetricDataQueries"]]}
+
+    client = scripted("cloudwatch", get_metric_data=metric_data)
+    clients = account(bucket_with_run, cloudwatch=client)
+    done = collect.collect(cloud_of(**clients), wanted(), tmp_path / "runs", lambda _line: None)
+    servers = [row for row in read_jsonl(done.folder / "server.jsonl") if row["node"] == "0002-001"]
+    assert len(servers) == 3
+    assert {line["t_s"] for line in done.metrics if line["metric"] == "Invocations"} == {
+        row - STARTED_AT for row in (STARTED_AT // 60 * 60 + 60 * n for n in range(3))
+    }
+
+
+def test_metrics_that_cloudwatch_could_not_read_are_named(
+    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+) -> None:
+    """GetMetricData succeeds as a call while single queries of it fail: their gap is no zero."""
+    clock.now = STARTED_AT + 400
+
+    def metric_data(**asked: Any) -> dict[str, Any]:
+        values = {"Label": "x", "Timestamps": [], "Values": [], "StatusCode": "InternalError"}
+        return {"MetricDataResults": [{"Id": query["Id"], **values} for query in asked["MetricDataQueries"]]}
+
+    clients = account(bucket_with_run, cloudwatch=scripted("cloudwatch", get_metric_data=metric_data))
+    done = collect.collect(cloud_of(**clients), wanted(), tmp_path / "runs", lambda _line: None)
+    assert done.missing == [
+        "server.jsonl: CloudWatch metrics: queries ended as InternalError",
+        "metrics.jsonl: CloudWatch metrics: queries ended as InternalError",
+    ]
 
 
 def test_what_cannot_be_had_is_named_and_loses_nothing_else(
@@ -173,15 +223,25 @@ def test_expired_credentials_in_the_middle_lose_nothing(
     assert len(servers) == len(set(servers)) == 3
 
 
+def test_a_network_that_goes_away_in_the_middle_costs_no_evidence(
+    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+) -> None:
+    """It comes back: a log that could not be asked for is not a log that cannot be had."""
+    clock.now = STARTED_AT + 400
+    offline = in_turn(EndpointConnectionError(endpoint_url="https://logs.eu-west-1.amazonaws.com"))
+    cloud = cloud_of(**account(bucket_with_run, logs=scripted("logs", start_query=offline)))
+    with pytest.raises(OfflineError):
+        collect.collect(cloud, wanted(), tmp_path / "runs", lambda _line: None)
+    assert not (tmp_path / "runs" / RUN).exists()
+
+
 def test_a_run_whose_master_died_is_an_interrupted_run(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
     """Half a run in the bucket makes a report that says INVALID, not a crash and not a valid report."""
     folder = write(tmp_path / "master" / RUN, Synthetic(moves=(), ended="running"))
     ship(s3, folder, closed=False)
     cut = [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"] if "latency.hlog" in entry["Key"]]
     s3.delete_object(Bucket=BUCKET, Key=cut[-1])
-    done = collect.collect(
-        cloud_of(s3=s3), collect.Wanted(RUN, {"resultsBucket": BUCKET}), tmp_path / "runs", lambda _line: None
-    )
+    done = collect.collect(cloud_of(s3=s3), bare(), tmp_path / "runs", lambda _line: None)
     result = report.build(done.folder, [])
     assert result.exit_code == 2
     assert result.report["ended"] == "interrupted"
@@ -191,7 +251,7 @@ def test_a_run_whose_master_died_is_an_interrupted_run(s3: Any, cloud_of: CloudO
 def test_collecting_twice_changes_nothing(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
     """A folder that is here is the run: an audit in it must not be overwritten by a second collect."""
     ship(s3, write(tmp_path / "master" / RUN, Synthetic(moves=())))
-    asked = collect.Wanted(RUN, {"resultsBucket": BUCKET})
+    asked = bare()
     done = collect.collect(cloud_of(s3=s3), asked, tmp_path / "runs", lambda _line: None)
     (done.folder / "audit.json").write_text('{"complete": true}')
     said: list[str] = []
@@ -205,7 +265,7 @@ def test_a_failed_reshard_stays_failed(s3: Any, cloud_of: CloudOf, tmp_path: Pat
     """What AWS rolled back must not be told as finished by anything that was noted here."""
     ship(s3, write(tmp_path / "master" / RUN, Synthetic(moves=())))
     noted = {"from": 1, "to": 2, "requested_unix_s": STARTED_AT + 5, "error": "it has 1 shard(s), not 2"}
-    asked = collect.Wanted(RUN, {"resultsBucket": BUCKET}, reshard=noted)
+    asked = bare(noted)
     done = collect.collect(cloud_of(s3=s3), asked, tmp_path / "runs", lambda _line: None)
     events = {event["event"]: event for event in read_jsonl(done.folder / "events.jsonl")}
     assert events["reshard.failed"]["error"] == "it has 1 shard(s), not 2"

@@ -66,5 +66,12 @@ def test_deploy_reshard_and_destroy_through_the_automation_api(checkout: Path) -
         engine.up()
 
     engine.set("shardCount", 2)
+    engine.set("keepResults", "false")
+    kept = engine.retained("aws:s3/")
+    assert len(kept) > 1
+    assert all(kept.values())
+    assert engine.up(only=sorted(kept))["update"] == 1
+    assert not any(engine.retained("aws:s3/").values())
     engine.destroy()
     assert engine.exports() == {}
+    assert engine.retained("aws:") == {}

@@ -10,7 +10,7 @@ import pytest
 from experiment.cloud import Cloud
 from experiment.errors import StepError
 from experiment.functionlog import COUNT, LIMIT, FunctionLog, Window, sent_per_second, windows
-from tests.experiment.conftest import Answer, in_turn, refuse, scripted
+from tests.experiment.conftest import Answer, Clock, in_turn, refuse, scripted
 
 CloudOf = Callable[..., Cloud]
 
@@ -112,6 +112,18 @@ def test_too_many_queries_at_once_are_waited_for(cloud_of: CloudOf, tmp_path: Pa
     ]
     cloud = cloud_of(logs=client)
     assert FunctionLog(cloud, "group").collect([Window(100, 101)], tmp_path / "function.jsonl") == 1
+
+
+def test_an_account_that_takes_no_query_is_not_asked_for_ever(cloud_of: CloudOf, clock: Clock, tmp_path: Path) -> None:
+    """Somebody else's dashboards may hold all queries that the account may have: collect goes on without the log."""
+    client = scripted("logs")
+    refused = client.exceptions.LimitExceededException(refuse("LimitExceededException").response, "StartQuery")
+    log = FunctionLog(cloud_of(logs=scripted("logs", start_query=in_turn(refused))), "group")
+    with pytest.raises(StepError, match=r"log group group: .*LimitExceededException"):
+        log.collect([Window(100, 101)], tmp_path / "function.jsonl")
+    with pytest.raises(StepError):
+        log.wait_until_settled(Window(90, 130), expected=4)
+    assert 900 <= clock.slept <= 910
 
 
 def test_lines_that_arrive_late_are_waited_for(cloud_of: CloudOf) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pulumi import automation
 
 import experiment.stack
 from experiment.__main__ import main
@@ -16,7 +18,7 @@ from experiment.stack import Wanted
 from experiment.state import State
 from experiment.steps import Experiment
 from recorder.shipper import Shipper, put_json
-from tests.experiment.conftest import BUCKET, REGION, in_turn, scripted
+from tests.experiment.conftest import BUCKET, REGION, in_turn, refuse, scripted
 from tests.experiment.world import RUN, TASK
 from tests.report.synthetic import Synthetic, write
 
@@ -31,37 +33,88 @@ ROOT = Path(__file__).resolve().parents[2]
         (130, "RUNNING", False),  # slow, not dead
         (130, "STOPPED", True),
         (130, None, True),  # ECS has forgotten it
+        (130, "no cluster", True),  # the stack was destroyed, or deployed anew
         (1000, "RUNNING", True),
     ],
 )
 def test_a_master_that_is_gone_is_noticed(
-    silent_s: float, task: str | None, gone: bool, cloud_of: CloudOf, tmp_path: Path
+    silent_s: float, task: str | None, gone: bool, *, s3: Any, cloud_of: CloudOf, tmp_path: Path
 ) -> None:
     """`wait` must not wait for ever for a run that nobody writes any more, nor give up a slow one."""
     told = {"tasks": [{"taskArn": TASK, "lastStatus": task}] if task else []}
-    cloud = cloud_of(ecs=scripted("ecs", describe_tasks=in_turn(told)))
-    state = State.load(tmp_path, "dev")
-    state.save(task=TASK, exports={"resultsBucket": BUCKET, "ecsCluster": "dev-load"})
-    here = Experiment(Wanted("dev", ROOT, tmp_path, patience_s=0), state, Screen(), cloud=cloud)
+    put_json(s3, BUCKET, f"runs/{RUN}/claim.json", {"task": TASK})
+    ecs = scripted("ecs", describe_tasks=in_turn(told))
+    if task == "no cluster":
+        response = refuse("ClusterNotFoundException").response
+        refused = ecs.exceptions.ClusterNotFoundException(response, "DescribeTasks")
+        ecs = scripted("ecs", describe_tasks=in_turn(refused))
+    cloud = cloud_of(ecs=ecs, s3=s3)
+    stack: Any = SimpleNamespace(region=lambda: (REGION, None), exports=lambda: {"resultsBucket": BUCKET})
+    here = Experiment(
+        Wanted("dev", ROOT, tmp_path, patience_s=0),
+        State.load(tmp_path, "dev"),
+        Screen(),
+        engine=stack,
+        cloud=cloud,
+    )
     newest = datetime.fromtimestamp(cloud.now() - silent_s, UTC)
     seen = Progress({}, 5, 10, 10, newest, closed=False, abandoned=False)
-    assert here._is_silent(seen) is gone
+    assert here._is_silent(RUN, seen) is gone
 
 
-def test_a_run_of_a_destroyed_stack_is_collected_without_pulumi(
-    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The bucket outlives the stack; and a run that was only named is not taken for one that goes on here."""
+@pytest.fixture
+def elsewhere(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run in a bucket, on a machine whose Pulumi knows nothing of it; the folder for runs."""
     folder = write(tmp_path / "master" / RUN, Synthetic())
+    (folder / "audit.json").unlink()
     shipper = Shipper(s3, BUCKET, folder)
     shipper.claim({"task": "t"})
     shipper.ship(last=True)
     put_json(s3, BUCKET, f"runs/{RUN}/evidence.json", {"files": shipper.sent, "whole": True})
-    monkeypatch.setattr(experiment.stack, "Cloud", lambda region, _profile: Cloud(region, clients={"s3": s3}))
-    runs = tmp_path / "runs"
-    code = main(["collect", "--bucket", BUCKET, "--region", REGION, "--runs", str(runs)])
-    assert code == 0, capsys.readouterr().err
-    assert main(["report", "--run", RUN, "--runs", str(runs)]) == 0
-    assert (runs / RUN / "report.html").exists()
-    state = State.load(runs, "dev")
-    assert (state.get("run_id"), state.done("collect")) == (None, False)
+    identity = {"UserId": "u", "Account": "1", "Arn": "arn:aws:iam::1:user/me"}
+    clients = {"s3": s3, "sts": scripted("sts", get_caller_identity=in_turn(identity))}
+    monkeypatch.setattr(experiment.stack, "Cloud", lambda region, _profile: Cloud(region, clients=clients))
+    nothing = automation.CommandResult(stdout="", stderr="error: no stack named 'dev' found", code=255)
+
+    def unknown(**_: Any) -> None:
+        raise automation.StackNotFoundError(nothing)
+
+    monkeypatch.setattr(automation, "select_stack", unknown)
+    return tmp_path / "runs"
+
+
+def test_a_run_of_a_destroyed_stack_is_collected_without_pulumi(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bucket outlives the stack; and a run that was only named is not taken for one that goes on here."""
+    code = main(["collect", "--bucket", BUCKET, "--region", REGION, "--runs", str(elsewhere)])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert "missing: settings, function.jsonl, metrics.jsonl: stack dev: Pulumi knows no such stack" in said.out
+    assert main(["report", "--run", RUN, "--runs", str(elsewhere)]) == 2  # nobody audited it
+    assert (elsewhere / RUN / "report.html").exists()
+    state = State.load(elsewhere, "dev")
+    assert (state.get("run_id"), state.done("collect"), state.done("report")) == (None, False, False)
+
+
+def test_without_its_stack_a_run_is_fetched_but_not_audited(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The audit needs the function in the VPC: fetch says so and reports what there is; audit is refused in words."""
+    where = ["--bucket", BUCKET, "--region", REGION, "--runs", str(elsewhere)]
+    assert main(["fetch", *where]) == 2
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "Audit complete: no audit was made" in said.out
+    assert "not audited: stack dev: Pulumi knows no such stack" in said.out
+    assert (elsewhere / RUN / "report.html").exists()
+    assert main(["audit", *where]) == 64
+    assert "its function cannot be asked: stack dev: Pulumi knows no such stack" in capsys.readouterr().err
+
+
+def test_a_stack_that_is_unknown_is_an_error_where_no_bucket_was_named(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without either there is nothing to look in."""
+    assert main(["fetch", "--runs", str(elsewhere)]) == 64
+    assert "pulumi stack init dev" in capsys.readouterr().err

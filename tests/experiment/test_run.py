@@ -1,6 +1,7 @@
 """The whole command: Pulumi's Automation API mocked at its outermost edge, AWS scripted, everything else real."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from pulumi import automation
 import experiment.stack
 from experiment.__main__ import main
 from experiment.bucket import read_jsonl
+from experiment.state import State
+from infra import settings as stack_settings
 from recorder.shipper import put_json
-from tests.experiment.conftest import BUCKET, Clock
-from tests.experiment.world import PATH, RUN, World, failed_command, web_port
+from tests.experiment.conftest import BUCKET, REGION, Clock
+from tests.experiment.world import PATH, ROOT, RUN, World, failed_command, web_port
 from tests.infra.engine import docker_daemon
 
 MakeWorld = Callable[..., World]
@@ -35,7 +38,7 @@ def make_world(s3: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.Monkey
     opened: list[Any] = []
 
     def make(**options: Any) -> World:
-        world = World(s3, tmp_path, clock, **options)
+        world = World(s3, tmp_path / f"world-{len(opened)}", clock, **options)
         monkeypatch.setattr(experiment.stack, "Cloud", world.cloud)
         monkeypatch.setattr(automation, "select_stack", world.open_stack)
         monkeypatch.setattr(automation, "create_or_select_stack", world.open_stack)
@@ -53,12 +56,14 @@ def make_world(s3: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.Monkey
 
 def run(runs: Path, *options: str) -> int:
     """`python -m experiment run`, judged by no gate but the audit's."""
-    return main(["run", "--runs", str(runs), *options])
+    return main(["run", "--runs", str(runs), *(options or ("--keep",))])
 
 
 def test_all_of_it(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Deploy, load, reshard at its place, collect, audit, report, destroy: one command and a valid report."""
-    world = make_world(left=["arn:aws:s3:::results", "arn:aws:ec2:eu-west-1:1:network-interface/eni-1"])
+    eni = {"NetworkInterfaceId": "eni-1", "Description": "AWS Lambda VPC ENI-dev", "Status": "available"}
+    nat = "arn:aws:ec2:eu-west-1:1:natgateway/nat-1"
+    world = make_world(left=["arn:aws:s3:::results", nat], interfaces=[eni])
     code = run(runs, "--destroy")
     said = capsys.readouterr()
     assert code == 0, said.err
@@ -73,12 +78,13 @@ def test_all_of_it(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixt
     meta = json.loads((runs / RUN / "run.json").read_text())
     assert meta["settings"]["shardCount"] == 1
     assert "cachePassword" not in meta["settings"]
-    assert meta["engine"] == {"name": "valkey", "version": "8.1"}
+    assert meta["engine"] == {"name": "valkey", "version": "9.1"}
     # 65 % of 150 s; polling has its own grain.
     assert 97 <= meta["reshard"]["at_s"] <= 100
     assert "cannot be known: " in said.out  # the prices, and why
     assert "kept because keepResults is true" in said.out
-    assert "45 min" in said.out
+    assert "still there: eni-1: AWS Lambda VPC ENI-dev (available): AWS removes" in said.out
+    assert nat not in said.out  # it is deleted, and listed all the same
     assert json.loads((runs / RUN / "experiment.json").read_text())["run_id"] == RUN
     event = [json.loads(body) for path, body in world.requests if path == "/arrivals/events"]
     assert event == [{"event": "reshard.requested", "from": 1, "to": 2}]
@@ -182,6 +188,123 @@ def test_destroy_refuses_while_a_run_is_not_collected(
     assert "nothing is left" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_destroy_goes_by_the_setting_of_now(
+    keep: bool, make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pulumi's destroy keeps or removes the bucket as the last `up` declared; a change since then is deployed first."""
+    world = make_world()
+    setting = f"{stack_settings.project_name(ROOT)}:keepResults"
+    world.config[setting] = str(not keep).lower()
+    assert main(["up", "--runs", str(runs)]) == 0
+    world.config[setting] = str(keep).lower()
+    assert main(["destroy", "--runs", str(runs)]) == 0
+    assert world.engine_calls == ["up", "up urn:bucket", "destroy"]
+    assert f"keepResults is {str(keep).lower()} and was deployed as" in capsys.readouterr().out
+
+
+def test_a_destroy_that_fails_names_what_holds_it_up(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Subnets wait for network interfaces that no tag and no state of Pulumi's knows."""
+    eni = {"NetworkInterfaceId": "eni-1", "Description": "AWS Lambda VPC ENI-dev", "Status": "in-use"}
+    stuck = failed_command("error: deleting EC2 Subnet (subnet-1): DependencyViolation")
+    world = make_world(interfaces=[eni], destroy_fails=stuck)
+    assert main(["up", "--runs", str(runs)]) == 0
+    assert main(["destroy", "--runs", str(runs)]) == 2
+    said = capsys.readouterr()
+    assert "eni-1: AWS Lambda VPC ENI-dev (in-use): AWS removes a function's network interfaces" in said.out
+    assert "DependencyViolation" in said.err
+    assert world.deployed
+
+
+def by_hand(world: World) -> None:
+    """`pulumi up`, Start in the web UI, at its place `pulumi config set shardCount 2` and `pulumi up`, the end."""
+    stack = world.open_stack(stack_name="dev", work_dir=str(ROOT))
+    stack.up()
+    world.swarm()
+    world.clock.sleep(130)
+    stack.set_config("shardCount", automation.ConfigValue("2"))
+    stack.up()
+    world.clock.sleep(200)
+
+
+def evidence(folder: Path) -> tuple[set[str], dict[str, Any]]:
+    """The files of a collected run and its run.json."""
+    made = {path.name for path in folder.iterdir()} - {"experiment.json"}  # the state of `run`
+    return made, json.loads((folder / "run.json").read_text())
+
+
+def test_a_run_by_hand_gives_the_same_evidence(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`fetch` brings home what `run` does, audit included, of a run that this command neither started nor resharded."""
+    by_hand(make_world())
+    assert main(["fetch", "--runs", str(runs)]) == 0, capsys.readouterr().err
+    files, meta = evidence(runs / RUN)
+    automatic = runs.with_name("automatic")
+    world = make_world()
+    world.s3.delete_objects(
+        Bucket=BUCKET,
+        Delete={"Objects": [{"Key": found["Key"]} for found in world.s3.list_objects_v2(Bucket=BUCKET)["Contents"]]},
+    )
+    assert run(automatic) == 0, capsys.readouterr().err
+    files_of_run, meta_of_run = evidence(automatic / RUN)
+    assert files == files_of_run
+    assert set(meta) == set(meta_of_run)
+    for same in ("settings", "engine", "function", "missing"):
+        assert meta[same] == meta_of_run[same], same
+    assert meta["settings"]["shardCount"] == 1
+    assert {key: meta["reshard"][key] for key in ("from", "to", "migration")} == {
+        "from": 1, "to": 2, "migration": "ElastiCache",
+    }  # fmt: skip
+    report = json.loads((runs / RUN / "report.json").read_text())
+    assert (report["valid"], report["audit"]["complete"]) == (True, True)
+    assert not (runs / "experiment-dev.json").exists()
+
+
+def test_a_run_is_fetched_twice_at_no_cost(
+    make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The evidence stays as it was; the bucket may be named beside its stack, which is used all the same."""
+    by_hand(make_world())
+    assert main(["fetch", "--runs", str(runs), "--bucket", BUCKET, "--region", REGION]) == 0, capsys.readouterr().err
+    before = (runs / RUN / "run.json").read_bytes()
+    assert json.loads((runs / RUN / "audit.json").read_text())["complete"] is True
+    assert main(["fetch", "--runs", str(runs)]) == 0
+    assert "audited already" in capsys.readouterr().out
+    assert (runs / RUN / "run.json").read_bytes() == before
+
+
+def test_a_named_run_keeps_its_own_reshard(make_world: MakeWorld, runs: Path) -> None:
+    """What was noted of this stack's last reshard is no part of an older run, nor is that run's audit of this one."""
+    world = make_world()
+    by_hand(world)
+    state = State.load(runs, "dev")
+    state.save(run_id="20261123T080000Z-dev", reshard={"from": 2, "to": 3, "requested_unix_s": world.clock.now + 5000})
+    for step in ("collect", "audit", "report"):
+        assert main([step, "--run", RUN, "--runs", str(runs)]) == 0
+    assert json.loads((runs / RUN / "run.json").read_text())["reshard"]["to"] == 2
+    state = State.load(runs, "dev")
+    assert not any(state.done(step) for step in ("collect", "audit", "report"))
+
+
+def test_the_ui_ends_when_its_session_does(
+    make_world: MakeWorld, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SSM ends an idle session after 20 minutes: a command that still says where the UI is would lie."""
+    make_world()
+    plugin = tmp_path / "bin" / "session-manager-plugin"
+    plugin.write_text(
+        f"#!{sys.executable}\nimport json, socket, sys\n"
+        "port = int(json.loads(sys.argv[5])['Parameters']['localPortNumber'][0])\n"
+        "socket.create_server(('127.0.0.1', port)).accept()\n"
+    )
+    assert main(["up", "--runs", str(runs)]) == 0
+    assert main(["ui", "--port", "0", "--runs", str(runs)]) == 2
+    assert "the session ended" in capsys.readouterr().err
+
+
 def test_steps_one_by_one(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each step alone, in the order that docs/aws.md gives, ends where `run` does."""
     make_world()
@@ -196,9 +319,12 @@ def test_steps_one_by_one(make_world: MakeWorld, runs: Path, capsys: pytest.Capt
     [
         (["run", "--reshard-at", "165%"], "allowed is a share of the run"),
         (["run", "--destroy", "--keep"], "not allowed with argument"),
+        (["run"], "--destroy removes it after the report, --keep leaves it standing"),
+        (["run", "--to", "2"], "dollars a forgotten month"),
+        (["run", "--keep", "--reshard-at", "2"], "allowed is a share of the run"),
         (["reshard", "--to", "0"], "allowed is a number of shards"),
         (["reshard"], "--to"),
-        (["run", "--gate", "read.p99 ~ 5"], "read.p99 ~ 5"),
+        (["run", "--keep", "--gate", "read.p99 ~ 5"], "read.p99 ~ 5"),
         (["everything"], "everything"),
     ],
 )

@@ -45,7 +45,7 @@ def test_a_finished_run_leaves_the_stack_and_nothing_else(tmp_path: Path) -> Non
     for step in ("up", "start", "wait"):
         state.begin(step)
         state.finish(step)
-    state.save(run_id="r", usd_per_hour=1.5, exports={"region": "x"}, reshard={"to": 2})
+    state.save(run_id="r", usd_per_hour=1.5, reshard={"to": 2})
     state.archive(tmp_path)
     again = State.load(tmp_path, "dev")
     assert json.loads((tmp_path / "experiment.json").read_text())["run_id"] == "r"

@@ -67,9 +67,15 @@ class World:
     engine_calls: list[str] = field(default_factory=list[str])
     up_fails: dict[int, Exception] = field(default_factory=dict[int, Exception])
     """Which `pulumi up` fails, counted from 1, after it has asked AWS."""
+    destroy_fails: Exception | None = None
     config: dict[str, str] = field(default_factory=lambda: {"aws:region": REGION})
     deployed: bool = False
     left: list[str] = field(default_factory=list[str])
+    """What the tagging API lists, as it does long after a resource is gone."""
+    interfaces: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """The network interfaces that are still in the VPC."""
+    keeps_results: bool = True
+    """As the last `pulumi up` declared it."""
     interrupt_at: float | None = None
     ahead_s: float = 0.0
     """How far AWS's clock, which is the master's, is ahead of this machine's."""
@@ -81,6 +87,8 @@ class World:
         (self.whole / "audit.json").unlink()
         run = json.loads((self.whole / "run.json").read_text())
         run.update(where="generator", id=RUN)
+        for added_by_others in ("settings", "engine", "reshard", "command"):
+            run.pop(added_by_others, None)
         (self.whole / "run.json").write_text(json.dumps(run))
         self.files = {path.name: path.read_bytes() for path in self.whole.iterdir()}
         self.sent = sum(int(row.split(",")[3]) for row in self.files["seconds.csv"].decode().splitlines()[1:])
@@ -165,13 +173,22 @@ class World:
             body = json.dumps({"checked": count, "missing": [], "different": []}).encode()
             return {"StatusCode": 200, "Payload": StreamingBody(io.BytesIO(body), len(body))}
 
+        def interfaces(**asked: Any) -> dict[str, Any]:
+            assert asked["Filters"] == [{"Name": "vpc-id", "Values": ["vpc-1"]}]
+            return {"NetworkInterfaces": self.interfaces}
+
         def tagged(**asked: Any) -> dict[str, Any]:
-            arns = [] if "ResourceTypeFilters" in asked else self.left
-            return {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in arns]}
+            assert asked["TagFilters"][1] == {"Key": "Stack", "Values": ["dev"]}
+            return {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in self.left]}
 
         task = {
             "taskArn": TASK, "lastStatus": "RUNNING",
-            "containers": [{"name": "master", "runtimeId": "0123-456"}],
+            "containers": [
+                {
+                    "name": "master", "runtimeId": "0123-456",
+                    "managedAgents": [{"name": "ExecuteCommandAgent", "lastStatus": "RUNNING"}],
+                }
+            ],
         }  # fmt: skip
         session = {"SessionId": "s", "TokenValue": "t", "StreamUrl": "wss://x"}
         logs = Logs([(int(STARTED_AT) + number % 150, line(number)) for number in range(self.sent)])
@@ -184,7 +201,13 @@ class World:
                 describe_cache_clusters=in_turn({"CacheClusters": []}),
             ),
             "service-quotas": scripted("service-quotas", get_service_quota=in_turn({"Quota": {"Value": 200.0}})),
-            "ec2": scripted("ec2", describe_vpcs=in_turn({"Vpcs": []}), describe_addresses=in_turn({"Addresses": []})),
+            "ec2": scripted(
+                "ec2",
+                describe_vpcs=in_turn({"Vpcs": []}),
+                describe_addresses=in_turn({"Addresses": []}),
+                describe_nat_gateways=in_turn({"NatGateways": [{"NatGatewayId": "nat-1", "State": "deleted"}]}),
+                describe_network_interfaces=interfaces,
+            ),
             "lambda": scripted(
                 "lambda",
                 invoke=audit,
@@ -195,6 +218,7 @@ class World:
             "logs": scripted("logs", **logs.answers()),
             "ecs": scripted("ecs", list_tasks=in_turn({"taskArns": [TASK]}), describe_tasks=in_turn({"tasks": [task]})),
             "ssm": scripted("ssm", start_session=in_turn(session)),
+            "elbv2": scripted("elbv2", describe_load_balancers=in_turn({"LoadBalancers": []})),
             "resourcegroupstaggingapi": scripted("resourcegroupstaggingapi", get_resources=tagged),
         }
 
@@ -226,11 +250,12 @@ class FakeStack:
         self._world.engine_calls.append(f"set {key} {value.value}")
         self._world.config[f"{stack_settings.project_name(ROOT)}:{key}"] = value.value
 
-    def up(self, **_: Any) -> Any:
+    def up(self, *, target: list[str] | None = None, **_: Any) -> Any:
         """`pulumi up`: a changed shardCount asks ElastiCache for a change."""
         world = self._world
-        world.engine_calls.append("up")
+        world.engine_calls.append(" ".join(["up", *(target or ())]))
         world.deployed = True
+        world.keeps_results = world.config.get(f"{stack_settings.project_name(ROOT)}:keepResults", "true") == "true"
         wanted = int(world.config.get(f"{stack_settings.project_name(ROOT)}:shardCount", "1"))
         if wanted != world.shards and world.asked_at is None:
             world.asked_at = world.clock.now
@@ -246,7 +271,18 @@ class FakeStack:
     def destroy(self, **_: Any) -> None:
         """`pulumi destroy`."""
         self._world.engine_calls.append("destroy")
+        if self._world.destroy_fails is not None:
+            raise self._world.destroy_fails
         self._world.deployed = False
+
+    def export_stack(self) -> automation.Deployment:
+        """`pulumi stack export`."""
+        kept = {"retainOnDelete": True} if self._world.keeps_results else {}
+        resources = [
+            {"urn": "urn:bucket", "type": "aws:s3/bucket:Bucket", **kept},
+            {"urn": "urn:vpc", "type": "aws:ec2/vpc:Vpc"},
+        ]
+        return automation.Deployment(3, {"resources": resources if self._world.deployed else []})
 
     def outputs(self) -> dict[str, automation.OutputValue]:
         """`pulumi stack output`."""
@@ -262,6 +298,7 @@ class FakeStack:
             "ecsCluster": "dev-load",
             "masterService": "dev-master",
             "workerService": "dev-worker",
+            "vpcId": "vpc-1",
         }
         return {name: automation.OutputValue(value, secret=False) for name, value in values.items()}
 
