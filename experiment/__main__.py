@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from contract.runread import RunFolderError
+from experiment import policy
 from experiment.errors import INVALID, OK, USAGE, StepError, UsageError
 from experiment.screen import Screen
 from experiment.stack import PATIENCE_S, Wanted
@@ -81,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--no-function-log", action="store_true", help="leave the function's log lines out")
     destroy = steps.add_parser("destroy", parents=[shared], help="remove the stack, list what is left")
     destroy.add_argument("--yes", action="store_true", help="also when a run is not collected")
+    rights = steps.add_parser("policy", help="the least-privilege policies that whoever deploys needs, as JSON")
+    rights.add_argument("--stack", default="dev", help="Pulumi stack (default: dev)")
+    rights.add_argument("--out", type=Path, metavar="DIR", help="write a file each, print the commands that make them")
     ui = steps.add_parser("ui", parents=[shared], help="open the web UI's port on this machine")
     ui.add_argument("--port", type=int, default=8089, help="local port (default: 8089)")
     run = steps.add_parser("run", parents=[shared, judged], help="all of it; needs --destroy or --keep")
@@ -129,6 +133,8 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     screen = Screen()
     experiment = None
     try:
+        if options.step == "policy":
+            return policy.run(options.stack, options.out)
         texts = [*gates.read_gates(DEFAULT_GATES), *(getattr(options, "gate", None) or ())]
         for text in texts:
             gates.parse(text)

@@ -1,0 +1,108 @@
+"""The table of provider/*.yml: which API actions the deployment of each resource type takes, and on what.
+
+A row is a resource type: the provider's files that were read (after "@" the beginning of the commit; a file without
+one is named for whoever looks), what the provider sends although the program does not say it, and the actions to
+create, read, update, delete and tag. An action has a target for each resource that AWS checks it against:
+
+    any              none that a policy could name, or a reading of metadata
+    named TYPE       its name is the stack's from the start, so its ARN is known
+    new TYPE         does not exist yet, and AWS makes up its id
+    created TYPE     CreateTags that is part of the creating call
+    marked TYPE      exists without tags, and this call brings the tags Project and Stack
+    tagged TYPE      bears the tags Project and Stack by then
+    untagged TYPE    bears no tag of the stack, and its id is AWS's
+
+TYPE is the resource type's name in the service authorization reference; "for SERVICE" after it is the service that a
+role is for.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parent / "provider"
+PHASES = ("create", "read", "update", "delete", "tag")
+_TARGET = re.compile(
+    r"(?P<how>any)|(?P<how_of>named|new|created|marked|tagged|untagged) (?P<kind>\S+)(?: for (?P<service>\S+))?"
+)
+
+
+@dataclass(frozen=True)
+class CallTarget:
+    """One resource that AWS checks an action against; `kind` is empty where there is none to name."""
+
+    how: str
+    kind: str = ""
+    service: str = ""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One action and everything that AWS checks it against."""
+
+    action: str
+    targets: tuple[CallTarget, ...]
+
+    @property
+    def service(self) -> str:
+        """`ec2` of `ec2:CreateVpc`."""
+        return self.action.split(":", maxsplit=1)[0]
+
+
+@dataclass(frozen=True)
+class TypeRow:
+    """What one resource type takes; the rows `provider` and `experiment` belong to no resource."""
+
+    type: str
+    source: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    calls: Mapping[str, tuple[Call, ...]]
+
+    def __iter__(self) -> Iterator[Call]:
+        """Every call, phase by phase."""
+        return (call for phase in PHASES for call in self.calls.get(phase, ()))
+
+    @property
+    def of_a_resource(self) -> bool:
+        """Whether this is a resource type, and not what is asked for no resource."""
+        return ":" in self.type
+
+
+@functools.cache
+def table() -> Mapping[str, TypeRow]:
+    """Every row by its type."""
+    rows: dict[str, TypeRow] = {}
+    for file in sorted(FOLDER.glob("*.yml")):
+        for kind, given in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+            if kind in rows:
+                raise ValueError(f"{file.name}: {kind}: has a row already; one row a resource type is allowed")
+            rows[kind] = row(kind, given)
+    return rows
+
+
+def row(kind: str, given: Mapping[str, Any]) -> TypeRow:
+    """One row from what YAML made of it."""
+    unknown = set(given) - {"source", "defaults", *PHASES}
+    if unknown:
+        raise ValueError(f"{kind}: {', '.join(sorted(unknown))}: allowed are source, defaults, {', '.join(PHASES)}")
+    calls = {
+        phase: tuple(Call(action, _targets(kind, action, text)) for action, text in given[phase].items())
+        for phase in PHASES
+        if phase in given
+    }
+    return TypeRow(kind, tuple(given["source"]), given.get("defaults", {}), calls)
+
+
+def _targets(kind: str, action: str, text: str) -> tuple[CallTarget, ...]:
+    found: list[CallTarget] = []
+    for part in text.split(", "):
+        match = _TARGET.fullmatch(part)
+        if match is None:
+            raise ValueError(f"{kind}: {action}: {part!r}: allowed is any, or such as `tagged subnet`")
+        found.append(CallTarget(match["how"] or match["how_of"], match["kind"] or "", match["service"] or ""))
+    return tuple(found)
