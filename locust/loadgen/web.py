@@ -10,7 +10,8 @@ from locust.runners import STATE_CLEANUP, STATE_RUNNING, STATE_STOPPING, MasterR
 from locust.web import WebUI
 
 from contract.histograms import SERIES
-from loadgen.coordinator import ACTIVE, Coordinator, RunError
+from loadgen.coordinator import Coordinator
+from loadgen.loadrun import RunError
 from loadgen.options import OptionError
 
 COLUMNS = (
@@ -116,7 +117,7 @@ def _still_going(coordinator: Coordinator, runner: Any) -> Response | None:
     """Locust answers a start during a test as if it had started, and ignores it: wait for its end, or say so."""
     until = time.monotonic() + END_WITHIN_S
     while runner.shape_greenlet is not None or runner.state in ENDING:
-        if coordinator.state in ACTIVE and runner.state not in ENDING:
+        if coordinator.active and runner.state not in ENDING:
             message = f"a run is {coordinator.state}; stop it, or wait for its end, before you start another"
         elif time.monotonic() > until:
             message = "Locust has not ended the last test yet; try again in a moment"

@@ -84,6 +84,18 @@ def counted(url: str) -> int:
         return int(answer.read())
 
 
+def settled(url: str) -> int:
+    """How many arrivals the server received, once none has come for a second."""
+    seen, since = counted(url), time.monotonic()
+    until = since + 15
+    while time.monotonic() - since < 1:
+        assert time.monotonic() < until, f"the server still receives arrivals after 15 s: {seen}"
+        time.sleep(0.05)
+        if (now := counted(url)) != seen:
+            seen, since = now, time.monotonic()
+    return seen
+
+
 def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     """Wait until a condition is true; a sentence says what was waited for."""
     until = time.monotonic() + timeout_s
@@ -160,6 +172,10 @@ class Swarm:
     def wait_second(self, t_s: float) -> None:
         """Until the run is some seconds old."""
         wait_for(f"second {t_s}", lambda: self.live()["t_s"] >= t_s)
+
+    def wait_event(self, name: str) -> None:
+        """Until the run's folder tells of an event."""
+        wait_for(f"event {name}", lambda: f'"event":"{name}"' in (self.run_dir / "events.jsonl").read_text())
 
     def close(self) -> None:
         """End whatever still runs, by its own id."""
