@@ -188,13 +188,13 @@ def rows(live: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _series_rows(head: dict[str, str], series: dict[str, Any]) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = []
+    lines: list[dict[str, str]] = []
     for name in SERIES:
         summary = series[name]
         if summary["count"]:
             figures = {key: f"{summary[key]:.3f}" for key in ("p50", "p90", "p95", "p99", "max")}
-            found.append({"scope": head["scope"], "series": LABELS[name], **figures})
-    if not found:
-        found = [{}]
-    found[0] = {**found[0], **head}
-    return found
+            lines.append({"scope": head["scope"], "series": LABELS[name], **figures})
+    if not lines:
+        lines = [{}]
+    lines[0] = {**lines[0], **head}
+    return lines

@@ -101,8 +101,8 @@ def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 30.0) -
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
         with contextlib.suppress(OSError, urllib.error.URLError, ValueError, KeyError):
-            if found := condition():
-                return found
+            if outcome := condition():
+                return outcome
         time.sleep(0.05)
     raise AssertionError(f"not within {timeout_s} s: {what}")
 
@@ -155,8 +155,8 @@ class Swarm:
 
     def live(self) -> dict[str, Any]:
         """The run as it is now."""
-        found: dict[str, Any] = self.get("/arrivals/live")
-        return found
+        picture: dict[str, Any] = self.get("/arrivals/live")
+        return picture
 
     def wait_workers(self, count: int) -> None:
         """Until the master knows its workers."""
@@ -164,10 +164,10 @@ class Swarm:
 
     def wait_state(self, state: str, timeout_s: float = 60.0) -> dict[str, Any]:
         """Until the run is in a state."""
-        found: dict[str, Any] = wait_for(
+        picture: dict[str, Any] = wait_for(
             f"state {state}", lambda: (live := self.live())["state"] == state and live, timeout_s
         )
-        return found
+        return picture
 
     def wait_second(self, t_s: float) -> None:
         """Until the run is some seconds old."""
@@ -190,20 +190,20 @@ class Swarm:
 @contextlib.contextmanager
 def swarm(tmp_path: Path, url: str, *options: str, workers: int = 0, alone: bool = False) -> Generator[Swarm]:
     """A swarm that is gone after the block; its log is printed if the block fails."""
-    found = Swarm(tmp_path, url, *options, alone=alone)
+    it = Swarm(tmp_path, url, *options, alone=alone)
     try:
         for _ in range(workers):
-            found.worker()
+            it.worker()
         if alone:
-            wait_for("the web interface", lambda: found.live()["state"] == "ready")
+            wait_for("the web interface", lambda: it.live()["state"] == "ready")
         else:
-            found.wait_workers(workers)
-        yield found
+            it.wait_workers(workers)
+        yield it
     except BaseException:
-        sys.stdout.write(found.log.read_text(errors="replace")[-8000:])
+        sys.stdout.write(it.log.read_text(errors="replace")[-8000:])
         raise
     finally:
-        found.close()
+        it.close()
 
 
 class Written:
