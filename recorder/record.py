@@ -116,6 +116,12 @@ class Recorder:
         self._run = run
         run.thread.start()
 
+    def second_closed(self, second: runfolder.Second) -> None:
+        """A planned second of the run is complete; the run's thread prints it."""
+        run = self._run
+        if run is not None:
+            run.metrics.add(second)
+
     def end(self) -> None:
         """The run folder is closed: everything in it goes to the bucket; a reshard under way is watched to its end."""
         run, self._run = self._run, None
@@ -156,7 +162,7 @@ class _Run:
         self.folder = folder
         self._started_at = started_at_unix_s
         self._record = record
-        self._load = LoadMetrics(around.stack, folder / "seconds.csv", started_at_unix_s, around.out)
+        self.metrics = LoadMetrics(around.stack, started_at_unix_s, around.out)
         self._shipper = Shipper(around.s3, around.bucket, folder) if around.s3 is not None else None
         self._watcher = None
         if around.elasticache is not None and around.cloudwatch is not None:
@@ -227,7 +233,7 @@ class _Run:
         try:
             if self._watcher is not None and watch:
                 self._watcher.poll()
-            self._load.publish(last=last)
+            self.metrics.publish(last=last)
             if self._shipper is not None and self._claim(self._shipper):
                 self._shipper.ship(last=last)
         except Exception:

@@ -1,7 +1,7 @@
 """A worker's side: asks the master again and again for orders, hands them to the sender, reports its rows.
 
-Nothing here knows gevent or Locust; whoever carries the messages calls `message` a few times a second and `take` with
-each answer. One message and its answer also measure the clock difference.
+Nothing here knows gevent or Locust; whoever carries the messages calls `report` a few times a second and `take` with
+each answer. One report and its answer also measure the clock difference.
 """
 
 import gc
@@ -9,36 +9,19 @@ import resource
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any
 
 from contract import profiles
 from contract.schedule import Schedule
+from loadgen.clock import Clock
 from loadgen.leases import Piece
+from loadgen.messages import Orders, Plan, Report
 from loadgen.resolver import Resolver, Target
 from loadgen.sender import Limits, Sender
 
 POLL_EVERY_S = 0.25
 # The hub's Python code holds the interpreter for at most this long while a send is due (the default is ten times that).
 SWITCH_INTERVAL_S = 0.0005
-MAX_ROWS = 20_000  # a message
-
-Message = dict[str, Any]
-
-
-class Clock:
-    """UTC that never jumps: the system's time at the start, carried on by the monotonic clock."""
-
-    def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
-
-    def now(self) -> float:
-        """Seconds since 1970."""
-        return time.monotonic() + self._offset
-
-    def monotonic(self, unix_s: float) -> float:
-        """The monotonic time of a UTC time."""
-        return unix_s - self._offset
+MAX_ROWS = 20_000  # a report
 
 
 def max_in_flight(wanted: int) -> int:
@@ -58,14 +41,14 @@ def max_in_flight(wanted: int) -> int:
 class Agent:
     """One worker's conversation with the master."""
 
-    def __init__(self, worker: str, clock: Clock) -> None:
-        self.worker = worker
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name = name
         self.clock = clock
         self.run: str | None = None
         self.leaving = False
         self.heard_monotonic = 0.0
         self.crash = ""
-        self._session = uuid.uuid4().hex
+        self._worker_id = uuid.uuid4().hex
         self._sender: Sender | None = None
         self._resolver: Resolver | None = None
         self._samples: list[tuple[float, float]] = []  # (round trip, offset), newest last
@@ -76,12 +59,15 @@ class Agent:
         """Whether the master still expects something of this worker."""
         return self.run is not None and not self._bye and time.monotonic() - self.heard_monotonic < 3.0
 
-    def message(self) -> Message:
+    def report(self) -> Report:
         """The next report; asks for orders at the same time."""
         round_trip, offset = min(self._samples, default=(0.0, 0.0))
-        message: Message = {
-            "worker": self.worker,
-            "session": self._session,
+        sender = self._sender
+        if sender is not None and sender.crash and not self.crash:
+            self.crash = sender.crash
+        report: Report = {
+            "name": self.name,
+            "worker_id": self._worker_id,
             "run": self.run,
             "leaving": self.leaving,
             "sent": self.clock.now(),
@@ -90,41 +76,32 @@ class Agent:
             "cpu_s": time.process_time(),
             "crash": self.crash,
         }
-        sender = self._sender
         if sender is not None:
             rows = sender.rows
-            message["rows"] = b"".join([rows.popleft() for _ in range(min(len(rows), MAX_ROWS))])
-            message["details"] = [sender.details.popleft() for _ in range(len(sender.details))]
-            message["in_flight"] = sender.in_flight
-            message["sender_cpu_s"] = sender.cpu_s
-            if sender.crash and not self.crash:
-                self.crash = message["crash"] = sender.crash
-        return message
+            report["rows"] = b"".join([rows.popleft() for _ in range(min(len(rows), MAX_ROWS))])
+            report["details"] = [sender.details.popleft() for _ in range(len(sender.details))]
+        return report
 
-    def take(self, answer: Message) -> None:
-        """The master's answer to a message."""
+    def take(self, orders: Orders) -> None:
+        """The master's answer to a report."""
         now = self.clock.now()
         self.heard_monotonic = time.monotonic()
-        if answer["session"] != self._session:
+        if orders["worker_id"] != self._worker_id:
             return  # to what this worker was before it was declared lost
-        round_trip = now - answer["sent"]
-        self._samples = [*self._samples[-19:], (round_trip, answer["master"] - (answer["sent"] + now) / 2)]
-        if answer["run"] != self.run or answer["lost"]:
+        round_trip = now - orders["sent"]
+        self._samples = [*self._samples[-19:], (round_trip, orders["master"] - (orders["sent"] + now) / 2)]
+        if orders["run"] != self.run or orders["lost"]:
             self._end()
-            if answer["lost"]:
-                self._session = uuid.uuid4().hex  # join anew
+            if orders["lost"]:
+                self._worker_id = uuid.uuid4().hex  # join anew
                 return
-        if self.run is None and answer.get("plan"):
-            self._begin(answer["run"], answer["plan"])
+        if self.run is None and orders["run"] is not None and (plan := orders.get("plan")):
+            self._begin(orders["run"], plan)
         if self._sender is not None:
-            self._sender.orders.append([Piece(*piece) for piece in answer["pieces"]])
-        self._bye = answer["bye"]
+            self._sender.orders.append([Piece(*piece) for piece in orders["pieces"]])
+        self._bye = orders["bye"]
 
-    def close(self) -> None:
-        """Stop at once."""
-        self._end()
-
-    def _begin(self, run: str, plan: Message) -> None:
+    def _begin(self, run: str, plan: Plan) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         gc.collect()
         gc.freeze()  # what Locust brought along need not be looked through again while sends are due
@@ -153,6 +130,3 @@ class Agent:
             self._resolver.quit()
         self._sender = self._resolver = None
         self.run = None
-
-
-Carry = Callable[[Message], Message]

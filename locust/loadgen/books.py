@@ -1,11 +1,11 @@
 """The master's books: rows from the workers in, closed seconds out. offered = ok + failed + missed + unknown, always.
 
-A planned second is closed when every living member has reported all of its arrivals in it (counted, not timed: each
-arrival gives exactly one row), and what lost members owe is known.
+A planned second is closed when every living worker has reported all of its arrivals in it (counted, not timed: each
+arrival gives exactly one row), and what lost workers owe is known.
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,13 +28,13 @@ class Batch:
     sessions: bytes = b""
 
 
-class OpenSecond:
-    """A planned second that is still filling."""
+class PlannedSecond:
+    """What is known of the arrivals planned in one second, while it fills and after it is closed."""
 
     def __init__(self, t_s: int, phase: int) -> None:
-        self.second = Second(t_s, phase)
+        self.counts = Second(t_s, phase)
         self.latencies = {series: Latencies() for series in SERIES}
-        self.resolved: Counter[str] = Counter()  # rows by member
+        self.resolved: Counter[str] = Counter()  # rows by worker
         self.rows = bytearray()
         self.absent: list[Arrival] = []  # arrivals without a row, known once the second is closed
 
@@ -42,8 +42,8 @@ class OpenSecond:
 class _Entry:
     """What one report says of one second, collected in lists: histograms take a list faster than single values."""
 
-    def __init__(self, found: OpenSecond, late_s: float) -> None:
-        self.found = found
+    def __init__(self, second: PlannedSecond, late_s: float) -> None:
+        self.second = second
         self.late_s = late_s
         self.rows: list[bytes] = []
         self.values_us: dict[str, list[int]] = {series: [] for series in SERIES}
@@ -56,7 +56,7 @@ class _Entry:
         if sent == sent:  # not nan  # noqa: PLR0124
             values["lag"].append(int((sent - planned) * 1e6))
             if sent - planned > self.late_s:
-                self.found.second.late += 1
+                self.second.counts.late += 1
         if outcome != outcomes.OK:
             self.causes[outcome] += 1
             return
@@ -69,27 +69,27 @@ class _Entry:
         if read >= 0:
             values["read"].append(read)
         if redirects or retries:
-            self.found.second.redirects += redirects
-            self.found.second.retries += retries
+            self.second.counts.redirects += redirects
+            self.second.counts.retries += retries
 
-    def finish(self, member: str, batch: Batch) -> None:
+    def finish(self, worker: str, batch: Batch) -> None:
         """Into the second, and into the batch."""
-        found, second = self.found, self.found.second
-        found.resolved[member] += len(self.rows)
-        found.rows += b"".join(self.rows)
-        second.ok += len(self.values_us["response"])
+        second, counts = self.second, self.second.counts
+        second.resolved[worker] += len(self.rows)
+        second.rows += b"".join(self.rows)
+        counts.ok += len(self.values_us["response"])
         for outcome, count in self.causes.items():
             name = outcomes.name(outcome)
-            second.causes[name] = second.causes.get(name, 0) + count
+            counts.causes[name] = counts.causes.get(name, 0) + count
             if outcomes.is_missed(outcome):
-                second.missed += count
+                counts.missed += count
                 batch.missed[name] += count
             else:
-                second.failed += count
+                counts.failed += count
                 batch.failed[name] += count
         for series, values in self.values_us.items():
             if values:
-                found.latencies[series].record(values)
+                second.latencies[series].record(values)
                 batch.values_us[series] += values
 
 
@@ -100,7 +100,7 @@ class Books:
         self.schedule = schedule
         self.leases = leases
         self.late_threshold_s = late_threshold_ms / 1000
-        self.open: dict[int, OpenSecond] = {}
+        self.open: dict[int, PlannedSecond] = {}
         self.next_s = 0  # the first second that is not closed
         self.totals: Counter[str] = Counter()
         self.above_range: Counter[str] = Counter()
@@ -115,14 +115,14 @@ class Books:
             self._phase_of[t_s] = self.schedule.phase_at(t_s).index
         return self._phase_of[t_s]
 
-    def second(self, t_s: int) -> OpenSecond:
+    def second(self, t_s: int) -> PlannedSecond:
         """The open second, made when first asked for."""
-        found = self.open.get(t_s)
-        if found is None:
-            found = self.open[t_s] = OpenSecond(t_s, self.phase_of(t_s))
-        return found
+        second = self.open.get(t_s)
+        if second is None:
+            second = self.open[t_s] = PlannedSecond(t_s, self.phase_of(t_s))
+        return second
 
-    def add(self, member: str, data: bytes) -> Batch:
+    def add(self, worker: str, data: bytes) -> Batch:
         """Enter a worker's rows."""
         batch = Batch()
         entries: dict[int, _Entry] = {}
@@ -141,78 +141,79 @@ class Books:
             if row[-1] != NO_SESSION:
                 sessions.append(row[-1])
         for entry in entries.values():
-            entry.finish(member, batch)
+            entry.finish(worker, batch)
         batch.ok = len(batch.values_us["response"])
         batch.sessions = b"".join(sessions)
         return batch
 
     def range_of(self, t_s: int) -> tuple[int, int]:
         """The arrivals planned in a second: [low, high), no further than the load goes."""
-        end = self.leases.end
-        return min(self.schedule.count_before(t_s), end), min(self.schedule.count_before(t_s + 1), end)
+        return self.leases.offered_before(t_s), self.leases.offered_before(t_s + 1)
+
+    def reported(self, worker: str, t_s: int) -> bool:
+        """Whether a worker has reported all of its arrivals of a second."""
+        second = self.open.get(t_s)
+        count = 0 if second is None else second.resolved[worker]
+        return self.leases.assigned(worker, *self.range_of(t_s)) == count
 
     def settled(self, t_s: int) -> bool:
         """Whether every arrival of the second has its outcome, or never will."""
         low, high = self.range_of(t_s)
-        found = self.open.get(t_s)
-        members: set[str] = set()
+        workers: set[str] = set()
         for epoch in self.leases.epochs:
             if epoch.first < high and (epoch.until is None or epoch.until > low):
-                members.update(epoch.members)
-        for member in members - self.leases.lost:
-            if self.leases.assigned(member, low, high) != (0 if found is None else found.resolved[member]):
-                return False
-        return True
+                workers.update(epoch.workers)
+        return all(self.reported(worker, t_s) for worker in workers - self.leases.lost)
 
-    def close(self) -> OpenSecond:
-        """Close the next second, whatever is missing in it becoming missed (never granted) or unknown; returns it."""
+    def close(self) -> PlannedSecond:
+        """Close the next second and return it; arrivals that nobody reported become missed or unknown."""
         t_s = self.next_s
-        found = self.second(t_s)
-        second = found.second
+        second = self.second(t_s)
+        counts = second.counts
         low, high = self.range_of(t_s)
         lost, nobody = self.leases.unassigned(low, high)
         for count, outcome in ((lost, outcomes.WORKER_LOST), (nobody, outcomes.NO_WORKER)):
             if count:
-                second.missed += count
-                second.causes[outcomes.NAMES[outcome]] = count
-        rest = high - low - second.offered
+                counts.missed += count
+                counts.causes[outcomes.NAMES[outcome]] = count
+        rest = high - low - counts.offered
         if rest < 0:  # more rows than arrivals: a defect, and it must not hide behind a negative number
             self.inconsistent += -rest
-        second.unknown = max(0, rest)
+        counts.unknown = max(0, rest)
         del self.open[t_s]
         self.next_s = t_s + 1
-        counts = Counter(
-            offered=second.offered, sent=second.sent, ok=second.ok, failed=second.failed, missed=second.missed,
-            unknown=second.unknown, late=second.late, redirects=second.redirects, retries=second.retries,
+        sums = Counter(
+            offered=counts.offered, sent=counts.sent, ok=counts.ok, failed=counts.failed, missed=counts.missed,
+            unknown=counts.unknown, late=counts.late, redirects=counts.redirects, retries=counts.retries,
         )  # fmt: skip
-        self.totals.update(counts)
-        self.phase_counts[second.phase].update(counts)
-        for series, latencies in found.latencies.items():
-            self.phase_latencies[second.phase][series].add(latencies)
+        self.totals.update(sums)
+        self.phase_counts[counts.phase].update(sums)
+        for series, latencies in second.latencies.items():
+            self.phase_latencies[counts.phase][series].add(latencies)
             self.above_range[series] += latencies.above_range
         # Now, not when they are written: the epochs that tell whose they were are forgotten with the second.
-        found.absent = self._absent(found, low, high)
+        second.absent = self._absent(second, low, high)
         self.leases.forget(low)
-        return found
+        return second
 
-    def _absent(self, found: OpenSecond, low: int, high: int) -> list[Arrival]:
+    def _absent(self, second: PlannedSecond, low: int, high: int) -> list[Arrival]:
         """The arrivals of a second that nobody reported: unknown if they were granted, else never sent."""
-        if len(found.rows) // ROW.size >= high - low:
+        if len(second.rows) // ROW.size >= high - low:
             return []
-        reported = {row[0] for row in ROW.iter_unpack(found.rows)}
+        reported = {row[0] for row in ROW.iter_unpack(second.rows)}
         absent: list[Arrival] = []
         for k in range(low, high):
             if k not in reported:
-                member, granted = self.leases.owner(k)
-                cause = outcomes.NO_WORKER if member is None else outcomes.WORKER_LOST
+                worker, granted = self.leases.owner(k)
+                cause = outcomes.NO_WORKER if worker is None else outcomes.WORKER_LOST
                 name = outcomes.UNKNOWN if granted else outcomes.NAMES[cause]
                 absent.append(Arrival(k, self.schedule.planned_s(k), None, None, name))
         return absent
 
-    def arrivals(self, found: OpenSecond) -> list[Arrival]:
+    def arrivals(self, second: PlannedSecond) -> list[Arrival]:
         """A closed second's single arrivals in order, those without a row included."""
-        rows = {arrival.k: arrival for arrival in found.absent}
-        for row in ROW.iter_unpack(found.rows):
+        rows = {arrival.k: arrival for arrival in second.absent}
+        for row in ROW.iter_unpack(second.rows):
             k, planned, sent, done, outcome, connection, write, read, redirects, retries, _ = row
             ok = outcome == outcomes.OK
             times = planned, _known(sent), _known(done)
@@ -220,21 +221,6 @@ class Books:
             moves = (redirects, retries) if ok else (None, None)
             rows[k] = Arrival(k, *times, outcomes.name(outcome), *figures, *moves)
         return [rows[k] for k in sorted(rows)]
-
-
-def live_counts(books: Books, first_s: int, until_s: int) -> tuple[Counter[str], dict[str, Latencies]]:
-    """Counts and latencies of the still open seconds in [first, until), for a display."""
-    counts: Counter[str] = Counter()
-    merged: defaultdict[str, Latencies] = defaultdict(Latencies)
-    for t_s, found in books.open.items():
-        if first_s <= t_s < until_s:
-            second = found.second
-            counts.update(
-                {name: getattr(second, name) for name in ("sent", "ok", "failed", "missed", "unknown", "late")}
-            )
-            for series, latencies in found.latencies.items():
-                merged[series].add(latencies)
-    return counts, merged
 
 
 def _known(value: float) -> float | None:

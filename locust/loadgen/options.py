@@ -8,8 +8,8 @@ from typing import Any
 
 from contract import profiles
 from contract.profiles import ProfileError
-from loadgen.coordinator import Load
 from loadgen.resolver import Target, TargetError
+from loadgen.runspec import RunSpec
 
 CONNECTIONS = ("new", "keep-alive")
 
@@ -54,8 +54,8 @@ def add(parser: Any, **_: object) -> None:
     )
 
 
-def load_of(options: Namespace, host: str | None) -> Load:
-    """The load that the options describe, checked."""
+def spec_of(options: Namespace, host: str | None) -> RunSpec:
+    """The run that the options describe, checked."""
     if not host:
         raise OptionError("--host is missing: give the URL under test, such as http://name/")
     try:
@@ -66,7 +66,7 @@ def load_of(options: Namespace, host: str | None) -> Load:
     if options.load_connection not in CONNECTIONS:
         raise OptionError(f"--load-connection {options.load_connection!r}: must be one of {', '.join(CONNECTIONS)}")
     limit_s = number(options.load_time_limit_s, "--load-time-limit-s", 0.01, 120)
-    return Load(
+    return RunSpec(
         profile,
         host,
         options.load_connection,

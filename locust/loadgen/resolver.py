@@ -83,12 +83,12 @@ class Resolver:
     def resolve(self) -> None:
         """Look the name up once; a failure keeps the addresses known so far."""
         try:
-            found = tuple(plain.resolve(self.host, self.port))
+            addresses = tuple(plain.resolve(self.host, self.port))
         except (OSError, UnicodeError) as error:
             self.problem = f"{self.host} cannot be resolved: {error}; check --host"
             return
-        if set(found) != set(self._addresses):
-            self._addresses = found
+        if set(addresses) != set(self._addresses):
+            self._addresses = addresses
             self.changes += 1
 
     def next(self) -> Address | None:

@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,17 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from contract import runfolder
 from contract.profiles import ProfileError
-from contract.runfolder import RunFolderError
+from contract.runfolder import RunFolderError, Second
 from loadgen import options as load_options
 from loadgen import stats, web
-from loadgen.agent import POLL_EVERY_S, Agent, Clock, Message
-from loadgen.books import Batch
-from loadgen.coordinator import ACTIVE, Coordinator, RunError
+from loadgen.agent import POLL_EVERY_S, Agent
+from loadgen.clock import Clock
+from loadgen.coordinator import Coordinator
+from loadgen.loadrun import RunError
+from loadgen.messages import Report
+from loadgen.observer import RunObserver
 from loadgen.options import OptionError
+from loadgen.runspec import RunSpec
 
 # The recorder brings boto3 along: imported only where the task definition asks for it.
 record: Any = None
@@ -37,8 +41,8 @@ REPORT, ORDERS = "arrivals_report", "arrivals_orders"
 logger = logging.getLogger("arrivals")
 
 
-class _Evidence:
-    """Tells what records on AWS when a run begins and ends."""
+class _Evidence(RunObserver):
+    """Tells what records on AWS when a run begins and ends, and hands it the closed seconds."""
 
     def __init__(self, recorder: Any, coordinator: Coordinator) -> None:
         self.recorder = recorder
@@ -48,15 +52,12 @@ class _Evidence:
         """The run folder exists."""
         self.recorder.begin(folder, float(str(run["started_at_unix_s"])), self.coordinator.event)
 
-    def reported(self, batch: Batch) -> None:
-        """Nothing to record."""
+    def second_closed(self, second: Second) -> None:
+        """A planned second is complete."""
+        self.recorder.second_closed(second)
 
-    def second_closed(self, folder: Path, second: runfolder.Second) -> None:
-        """Nothing to record: it reads seconds.csv."""
-
-    def closed(self, folder: Path, ended: str) -> None:
+    def closed(self) -> None:
         """The run folder is complete."""
-        del folder, ended
         self.recorder.end()
 
 
@@ -74,12 +75,12 @@ class _Master:
         self.refused = ""
         self.recorder: Any = None  # record.Recorder, on AWS
 
-    def check(self) -> load_options.Load:
-        """The load as the options stand now."""
+    def check(self) -> RunSpec:
+        """The run that the options describe now."""
         options = self.environment.parsed_options
         if options is None:
             raise OptionError("no options; start with the locust command")
-        return load_options.load_of(options, self.environment.host)
+        return load_options.spec_of(options, self.environment.host)
 
     def run_dir(self) -> Path:
         """Where the next run is written."""
@@ -104,16 +105,16 @@ class _Master:
     def test_start(self, **_: object) -> None:
         """Locust starts a test: start a run."""
         self.begun = False
-        while self.coordinator.state in ACTIVE:  # started again while the last replies of the run before are due
+        while self.coordinator.active:  # started again while the last replies of the run before are due
             gevent.sleep(TICK_EVERY_S)
         try:
-            load = self.check()
+            spec = self.check()
             facts = {
                 "stack": (self.environment.parsed_options and self.environment.parsed_options.load_stack) or "local",
                 "workers": getattr(self.runner, "worker_count", 1),
                 "versions": {"python": platform.python_version(), "locust": importlib.metadata.version("locust")},
             }
-            self.coordinator.start(load, self.run_dir(), facts)
+            self.coordinator.start(spec, self.run_dir(), facts)
             self.runs += 1
         except (OptionError, ProfileError, RunFolderError, RunError) as error:
             self.refused = str(error)
@@ -141,12 +142,12 @@ class _Master:
     def drain(self) -> None:
         """Wait for the last replies, and for the run folder to be closed."""
         deadline = self.clock.now() + DRAIN_S
-        while self.coordinator.state in ACTIVE and self.clock.now() < deadline:
+        while self.coordinator.active and self.clock.now() < deadline:
             gevent.sleep(TICK_EVERY_S)
 
     def sigterm(self) -> None:
         """End a headless run in good order: Locust handles this signal only once its shape has ended."""
-        if self.coordinator.state in ACTIVE:
+        if self.coordinator.active:
             self.coordinator.stop("interrupted")
         elif not self.runs:
             sys.exit(2)
@@ -161,9 +162,10 @@ class _Master:
         """0 delivered, every reply good; 1 some replies were not; 2 not delivered; 64 wrong options."""
         if self.refused:
             return USAGE_ERROR
-        if not self.coordinator.delivered or self.coordinator.inconsistent:
+        run = self.coordinator.last
+        if run is None or not run.delivered or run.inconsistent:
             return 2
-        return 1 if self.coordinator.failed else 0
+        return 1 if run.failed else 0
 
     def tick_forever(self) -> None:
         """The coordinator's clockwork."""
@@ -190,7 +192,7 @@ _master: list[_Master] = []
 
 def shape_begins() -> None:
     """The shape's clock was reset: a run is about to start."""
-    if _master and _master[0].coordinator.state not in ACTIVE:
+    if _master and not _master[0].coordinator.active:
         _master[0].begun = True
         _master[0].refused = ""
 
@@ -200,7 +202,7 @@ def shape_tick() -> tuple[int, float] | None:
     if not _master:
         return None
     master = _master[0]
-    if master.refused or not (master.begun or master.coordinator.state in ACTIVE):
+    if master.refused or not (master.begun or master.coordinator.active):
         return None
     return max(1, getattr(master.runner, "worker_count", 1)), 100.0
 
@@ -235,12 +237,12 @@ def _attach_master(environment: Environment, runner: MasterRunner | LocalRunner)
     if isinstance(runner, MasterRunner):
 
         def report(environment: Environment, msg: Any, **_: object) -> None:  # noqa: ARG001 - Locust's listener
-            runner.send_message(ORDERS, master.coordinator.poll(msg.data), msg.node_id)
+            runner.send_message(ORDERS, {**master.coordinator.poll(msg.data)}, msg.node_id)
 
         runner.register_message(REPORT, report)
     else:
         agent = Agent("local", master.clock)
-        gevent.spawn(_poll, agent, lambda message: agent.take(master.coordinator.poll(message)))
+        gevent.spawn(_poll, agent, lambda report: agent.take(master.coordinator.poll(report)))
     gevent.spawn(master.tick_forever)
     if master.headless:
         gevent.signal_handler(signal.SIGTERM, master.sigterm)
@@ -262,15 +264,14 @@ def _attach_worker(environment: Environment, runner: WorkerRunner) -> None:
 
     runner.register_message(ORDERS, orders)
     environment.events.quitting.add_listener(quitting)
-    gevent.spawn(_poll, agent, lambda message: runner.send_message(REPORT, message))
+    gevent.spawn(_poll, agent, lambda report: runner.send_message(REPORT, report))
 
 
-def _poll(agent: Agent, carry: Any) -> None:
+def _poll(agent: Agent, carry: Callable[[Report], None]) -> None:
     polls = 0
     while True:
         try:
-            message: Message = agent.message()
-            carry(message)
+            carry(agent.report())
         except RunError as error:
             logger.error("%s", error)  # noqa: TRY400 - it carries the worker's own stack trace
         except Exception:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from locust.env import Environment
 from locust.stats import StatsEntry, StatsError
 
-from contract.runfolder import Second
 from loadgen.books import Batch
+from loadgen.observer import RunObserver
 from locust import stats
 
 CACHE_SERIES = ("connection", "write", "read")
@@ -34,7 +34,7 @@ def bucket_ms(response_time: float) -> float:
     return bucket_us(int(response_time * 1000)) / 1000
 
 
-class Feed:
+class Feed(RunObserver):
     """An observer of runs that fills Locust's tables and charts."""
 
     def __init__(self, environment: Environment) -> None:
@@ -62,12 +62,6 @@ class Feed:
         for series in CACHE_SERIES:
             if values := batch.values_us[series]:
                 _enter(tables.get(series, "cache"), values, 0)
-
-    def second_closed(self, folder: Path, second: Second) -> None:
-        """Nothing to add: reports came before."""
-
-    def closed(self, folder: Path, ended: str) -> None:
-        """Nothing to add."""
 
 
 def _enter(entry: StatsEntry, values_us: list[int], failed: int) -> None:

@@ -10,7 +10,8 @@ from locust.runners import STATE_CLEANUP, STATE_RUNNING, STATE_STOPPING, MasterR
 from locust.web import WebUI
 
 from contract.histograms import SERIES
-from loadgen.coordinator import ACTIVE, Coordinator, RunError
+from loadgen.coordinator import Coordinator
+from loadgen.loadrun import RunError
 from loadgen.options import OptionError
 
 COLUMNS = (
@@ -116,7 +117,7 @@ def _still_going(coordinator: Coordinator, runner: Any) -> Response | None:
     """Locust answers a start during a test as if it had started, and ignores it: wait for its end, or say so."""
     until = time.monotonic() + END_WITHIN_S
     while runner.shape_greenlet is not None or runner.state in ENDING:
-        if coordinator.state in ACTIVE and runner.state not in ENDING:
+        if coordinator.active and runner.state not in ENDING:
             message = f"a run is {coordinator.state}; stop it, or wait for its end, before you start another"
         elif time.monotonic() > until:
             message = "Locust has not ended the last test yet; try again in a moment"
@@ -187,13 +188,13 @@ def rows(live: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _series_rows(head: dict[str, str], series: dict[str, Any]) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = []
+    lines: list[dict[str, str]] = []
     for name in SERIES:
         summary = series[name]
         if summary["count"]:
             figures = {key: f"{summary[key]:.3f}" for key in ("p50", "p90", "p95", "p99", "max")}
-            found.append({"scope": head["scope"], "series": LABELS[name], **figures})
-    if not found:
-        found = [{}]
-    found[0] = {**found[0], **head}
-    return found
+            lines.append({"scope": head["scope"], "series": LABELS[name], **figures})
+    if not lines:
+        lines = [{}]
+    lines[0] = {**lines[0], **head}
+    return lines

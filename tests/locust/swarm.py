@@ -84,13 +84,25 @@ def counted(url: str) -> int:
         return int(answer.read())
 
 
+def settled(url: str) -> int:
+    """How many arrivals the server received, once none has come for a second."""
+    seen, since = counted(url), time.monotonic()
+    until = since + 15
+    while time.monotonic() - since < 1:
+        assert time.monotonic() < until, f"the server still receives arrivals after 15 s: {seen}"
+        time.sleep(0.05)
+        if (now := counted(url)) != seen:
+            seen, since = now, time.monotonic()
+    return seen
+
+
 def wait_for(what: str, condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     """Wait until a condition is true; a sentence says what was waited for."""
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
         with contextlib.suppress(OSError, urllib.error.URLError, ValueError, KeyError):
-            if found := condition():
-                return found
+            if outcome := condition():
+                return outcome
         time.sleep(0.05)
     raise AssertionError(f"not within {timeout_s} s: {what}")
 
@@ -143,8 +155,8 @@ class Swarm:
 
     def live(self) -> dict[str, Any]:
         """The run as it is now."""
-        found: dict[str, Any] = self.get("/arrivals/live")
-        return found
+        picture: dict[str, Any] = self.get("/arrivals/live")
+        return picture
 
     def wait_workers(self, count: int) -> None:
         """Until the master knows its workers."""
@@ -152,14 +164,18 @@ class Swarm:
 
     def wait_state(self, state: str, timeout_s: float = 60.0) -> dict[str, Any]:
         """Until the run is in a state."""
-        found: dict[str, Any] = wait_for(
+        picture: dict[str, Any] = wait_for(
             f"state {state}", lambda: (live := self.live())["state"] == state and live, timeout_s
         )
-        return found
+        return picture
 
     def wait_second(self, t_s: float) -> None:
         """Until the run is some seconds old."""
         wait_for(f"second {t_s}", lambda: self.live()["t_s"] >= t_s)
+
+    def wait_event(self, name: str) -> None:
+        """Until the run's folder tells of an event."""
+        wait_for(f"event {name}", lambda: f'"event":"{name}"' in (self.run_dir / "events.jsonl").read_text())
 
     def close(self) -> None:
         """End whatever still runs, by its own id."""
@@ -174,20 +190,20 @@ class Swarm:
 @contextlib.contextmanager
 def swarm(tmp_path: Path, url: str, *options: str, workers: int = 0, alone: bool = False) -> Generator[Swarm]:
     """A swarm that is gone after the block; its log is printed if the block fails."""
-    found = Swarm(tmp_path, url, *options, alone=alone)
+    it = Swarm(tmp_path, url, *options, alone=alone)
     try:
         for _ in range(workers):
-            found.worker()
+            it.worker()
         if alone:
-            wait_for("the web interface", lambda: found.live()["state"] == "ready")
+            wait_for("the web interface", lambda: it.live()["state"] == "ready")
         else:
-            found.wait_workers(workers)
-        yield found
+            it.wait_workers(workers)
+        yield it
     except BaseException:
-        sys.stdout.write(found.log.read_text(errors="replace")[-8000:])
+        sys.stdout.write(it.log.read_text(errors="replace")[-8000:])
         raise
     finally:
-        found.close()
+        it.close()
 
 
 class Written:

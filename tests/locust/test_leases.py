@@ -28,17 +28,17 @@ def test_a_lease_must_be_shorter_than_the_time_to_declare_its_holder_lost() -> N
         Leases(make()[0], horizon_s=5, lost_after_s=5)
 
 
-def test_members_share_by_turns() -> None:
-    """Three members before the start: arrival k belongs to slot k mod 3."""
+def test_workers_share_by_turns() -> None:
+    """Three workers before the start: arrival k belongs to slot k mod 3."""
     _, leases = make()
-    for member in "abc":
-        leases.join(member, -2.0)
-    pieces = {member: leases.renew(member, 0.0)[-1] for member in "abc"}
+    for worker in "abc":
+        leases.join(worker, -2.0)
+    pieces = {worker: leases.renew(worker, 0.0)[-1] for worker in "abc"}
     assert sorted((piece.first, piece.step) for piece in pieces.values()) == [(0, 3), (1, 3), (2, 3)]
     assert {piece.until for piece in pieces.values()} == {30}  # 1.5 s ahead at 20 a second
 
 
-def test_a_lost_members_slots_are_taken_over_where_its_neighbours_leases_end() -> None:
+def test_a_lost_workers_slots_are_taken_over_where_its_neighbours_leases_end() -> None:
     """What it was granted is unknown, the gap is missed, the rest goes to the survivor."""
     schedule, leases = make()
     leases.join("a", -2.0)
@@ -56,7 +56,7 @@ def test_a_lost_members_slots_are_taken_over_where_its_neighbours_leases_end() -
     assert leases.renew("b", 6.2) == []
 
 
-def test_a_time_without_members_is_missed_until_somebody_joins() -> None:
+def test_a_time_without_workers_is_missed_until_somebody_joins() -> None:
     """Nobody there: arrivals pass, and a newcomer starts from now, not from where the load stopped."""
     schedule, leases = make()
     leases.join("a", 3.0)
@@ -132,7 +132,7 @@ def test_whatever_happens_the_books_balance_and_nothing_is_sent_twice(  # noqa: 
             join()
         elif action == "kill":
             workers[name].dead = True
-        elif action == "leave" and name in leases.members:
+        elif action == "leave" and name in leases.workers:
             leases.leave(name, t_s)
         for other in workers:
             if action != "silent" or other != name:
@@ -158,7 +158,7 @@ def test_whatever_happens_the_books_balance_and_nothing_is_sent_twice(  # noqa: 
     assert all(k < leases.end for k in wire)
     while books.range_of(books.next_s)[0] < leases.end:
         assert books.settled(books.next_s)
-        second = books.close().second
+        second = books.close().counts
         low, high = schedule.count_before(second.t_s), min(schedule.count_before(second.t_s + 1), leases.end)
         assert second.offered == high - low
     totals = books.totals

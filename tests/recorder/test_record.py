@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from contract.runfolder import Second
 from recorder import record as evidence
 from recorder.loadmetrics import LoadMetrics
 from recorder.record import Recorder, Surroundings
@@ -32,6 +33,19 @@ def nothing(_name: str, _fields: Mapping[str, Any]) -> None:
 def read(s3: "S3Client", key: str) -> dict[str, Any]:
     """A JSON object of the bucket."""
     return json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+
+class Printed(io.StringIO):
+    """A standard output that knows who wrote to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[str] = set()
+
+    def write(self, text: str) -> int:
+        """Note the thread."""
+        self.threads.add(threading.current_thread().name)
+        return super().write(text)
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -196,12 +210,15 @@ def test_a_reshard_that_outlives_the_load_is_watched_to_its_end(s3: "S3Client", 
     assert b"slots.finished" in (folder / "events.jsonl").read_bytes()
 
 
-def test_offered_and_achieved_are_printed_as_embedded_metrics(tmp_path: Path) -> None:
+def test_offered_and_achieved_are_printed_as_embedded_metrics() -> None:
     """CloudWatch makes metrics of these lines only in exactly this shape, with at most 100 values a metric."""
-    path, out = tmp_path / "seconds.csv", io.StringIO()
-    load = LoadMetrics("dev", path, 1000.0, out)
+    out = io.StringIO()
+    load = LoadMetrics("dev", 1000.0, out)
     load.publish(last=False)
-    path.write_text(HEADER + "".join(f"{n},0,{n + 5},5,{n + 4},1,0,0,2,0,0,refused:1\n" for n in range(12)) + "12,0,9")
+    load.publish(last=True)
+    assert out.getvalue() == ""
+    for t_s in range(12):
+        load.add(Second(t_s, 0, ok=t_s + 4, failed=1, late=2, causes={"refused": 1}))
     load.publish(last=False)
     (line,) = out.getvalue().splitlines()
     told = json.loads(line)
@@ -214,6 +231,22 @@ def test_offered_and_achieved_are_printed_as_embedded_metrics(tmp_path: Path) ->
     assert told["Failed"] == [1] * 10
     load.publish(last=True)
     assert json.loads(out.getvalue().splitlines()[1])["Offered"] == [15, 16]
+
+
+def test_a_closed_second_is_printed_by_the_runs_own_thread(tmp_path: Path) -> None:
+    """The generator only hands a second over: printing must not hold it up, and nothing handed over is lost."""
+    out = Printed()
+    recorder = Recorder(Surroundings("dev", every_s=0.001, out=out))
+    recorder.second_closed(Second(0, 0, ok=1))  # no run: nobody's second
+    (tmp_path / "run").mkdir()
+    recorder.begin(tmp_path / "run", 1000.0, nothing)
+    for t_s in range(25):
+        recorder.second_closed(Second(t_s, 0, ok=t_s))
+    eventually(lambda: out.getvalue().count("\n") == 2)
+    recorder.end()
+    assert [count for line in out.getvalue().splitlines() for count in json.loads(line)["Achieved"]] == [*range(25)]
+    assert out.threads == {"evidence-run"}
+    recorder.close()
 
 
 def test_without_bucket_and_cache_there_is_no_recorder(monkeypatch: pytest.MonkeyPatch) -> None:

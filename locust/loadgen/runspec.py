@@ -1,0 +1,33 @@
+"""What a run is to do, checked."""
+
+from dataclasses import dataclass
+
+from contract.profiles import Profile
+from loadgen.messages import Plan
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """The load of one run, and the limits that its arrivals have."""
+
+    profile: Profile
+    host: str
+    connection: str = "new"
+    time_limit_s: float = 20.0
+    connect_limit_s: float = 5.0
+    max_in_flight: int = 8192
+    late_threshold_ms: float = 10.0
+
+    def plan(self, start_unix_s: float) -> Plan:
+        """What a worker needs to know of it."""
+        return {
+            "profile": self.profile.text,
+            "scale": str(self.profile.scale),
+            "compress": str(self.profile.compress),
+            "host": self.host,
+            "connection": self.connection,
+            "time_limit_s": self.time_limit_s,
+            "connect_limit_s": self.connect_limit_s,
+            "max_in_flight": self.max_in_flight,
+            "start_unix_s": start_unix_s,
+        }
