@@ -3,6 +3,7 @@
 import importlib
 import importlib.resources
 import sys
+import warnings
 from types import ModuleType
 from typing import Any
 from unittest.mock import patch
@@ -12,7 +13,8 @@ def _load() -> Any:
     """Parliament asks pkg_resources, which setuptools no longer has, for the place of two files of its own."""
     places = ModuleType("pkg_resources")
     places.resource_filename = lambda package, name: str(importlib.resources.files(package) / name)  # type: ignore[attr-defined] - a module made here
-    with patch.dict(sys.modules, {"pkg_resources": places}):
+    with patch.dict(sys.modules, {"pkg_resources": places}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes in its own strings
         return importlib.import_module("parliament")
 
 

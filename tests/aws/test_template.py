@@ -1,8 +1,8 @@
 """CloudFormation's rules, held against all that the program declares: cfn-lint reads it as one template.
 
 It tells what AWS takes a value for, and what fits what: Fargate sizes, subnets of a VPC, an engine's versions. It does
-not know parameter families (tests/infra/test_rules.py does), the length of a balancer's name, or which characters a
-security group rule's description may hold.
+not know parameter families, which are held here beside it, nor a balancer's longest name, nor which characters the
+description of a security group's rule may hold.
 """
 
 import functools
@@ -20,7 +20,7 @@ from tests.aws.configurations import CONFIGURATIONS
 from tests.aws.counterparts import KINDS
 from tests.aws.plant import Drop, Plant, rounds
 from tests.aws.template import Template, UnmappedError
-from tests.infra.program import Program, declare
+from tests.infra.program import SUFFIX, Program, declare
 
 # cfn-lint asks in each region; what the program writes of its region (zones, ARNs) is eu-west-1's in both.
 REGIONS = ("eu-west-1", "us-east-1")
@@ -55,6 +55,8 @@ PLANTS = (
         {"containerDefinitions": lambda text: text.replace('"awslogs"', '"awslog"')},
         "'awslog' is not a supported Fargate log driver",
     ),
+    Plant("elasticache.ParameterGroup", "cache", {"family": "redis7"}, "'redis7' is not for"),
+    Plant("elasticache.ParameterGroup", "cache", {"family": "valkey7"}, "'valkey7' is not for"),
     Plant("elasticache.ReplicationGroup", "cache", {"engineVersion": "9.9"}, "'9.9' is not one of"),
     Plant("elasticache.ReplicationGroup", "cache", {"engine": "valky"}, "'valky' is not one of"),
     Plant("elasticache.ReplicationGroup", "cache", {"nodeType": "cache.r7.large"}, "'cache.r7.large' is not one of"),
@@ -98,12 +100,26 @@ def complaints(program: Program) -> list[str]:
     template = Template(program)
     body, unreadable = decode_str(json.dumps(template.body))
     assert body is not None, unreadable
-    found = list(template.dangling)
+    found = [*template.dangling, *_families(program)]
     for match in _linter().validate_template(body):
         path: list[str | int] = list(getattr(match, "path", None) or [])
         place = ".".join(map(str, path[3:]))
         found.append(f"{template.about(path)} {place}: {match.message} ({match.rule.id})")
     return found
+
+
+def _families(program: Program) -> list[str]:
+    """Parameter groups of another engine or major version than the nodes that read them.
+
+    A family holds for all minor versions (ElastiCache's guide, "Engine specific parameters").
+    """
+    groups = {each.name + SUFFIX: each for each in program.of("elasticache.ParameterGroup")}
+    return [
+        f"{group.urn} Family: {group.inputs['family']!r} is not for {cache['engine']} {cache['engineVersion']}"
+        for cache in (each.inputs for each in program.of("elasticache.ReplicationGroup"))
+        if (group := groups.get(cache["parameterGroupName"]))
+        and group.inputs["family"] != cache["engine"] + cache["engineVersion"].split(".")[0]
+    ]
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
