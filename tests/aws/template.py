@@ -1,4 +1,8 @@
-"""Writes what the program declares as one CloudFormation template, so that CloudFormation's rules can be read to it."""
+"""Writes what the program declares as one CloudFormation template, which CloudFormation's rules can be held against.
+
+Ids and ARNs of declared resources become references, so that rules between resources see both; inside policies, where
+no rule follows a reference, ARNs are written out.
+"""
 
 import json
 import re
@@ -30,8 +34,7 @@ class Template:
         self._resources: dict[str, dict[str, Any]] = {}
         self._urns: dict[str, str] = {}  # by logical id
         self._folded: dict[tuple[str, str], str] = {}  # by logical id and property, where that is another's
-        self._ids: dict[tuple[str, str], dict[str, Any]] = {}
-        self._arns: dict[str, dict[str, Any]] = {}
+        self._references: dict[tuple[str, str], dict[str, Any]] = {}  # by short type and id or ARN
         # Pulumi declares in no certain order; here a mistake between two resources is told of the same one each time.
         declared = sorted((r for r in program if not isinstance(kind_of(r), Absent)), key=lambda r: r.urn)
         for resource in declared:
@@ -47,8 +50,8 @@ class Template:
         """The URN of the declared resource that a place of the template comes from; none for the template itself."""
         if len(path) < 2 or path[0] != "Resources":
             return "the template"
-        name = str(path[1])
-        return self._folded.get((name, str(path[3]))) or self._urns[name] if len(path) > 3 else self._urns[name]
+        name, property_ = str(path[1]), str(path[3]) if len(path) > 3 else ""
+        return self._folded.get((name, property_)) or self._urns[name]
 
     def _know(self, resource: Declared) -> None:
         """Takes down what others call the resource by."""
@@ -60,8 +63,9 @@ class Template:
             raise UnmappedError(f"{resource.urn} and {self._urns[name]} have one logical id, {name}")
         self._urns[name] = self._urns[f"{name}Beside"] = resource.urn
         physical = resource.inputs[kind.known_as] if kind.known_as else resource.name + SUFFIX
-        self._ids[resource.short_type, physical] = attribute(name, kind.identity)
-        self._arns[arn(resource.type, resource.name + SUFFIX)] = attribute(name, kind.arn)
+        self._references[resource.short_type, physical] = attribute(name, kind.identity)
+        own_arn = arn(resource.type, resource.name + SUFFIX)
+        self._references[resource.short_type, own_arn] = attribute(name, kind.arn)
 
     def _write(self, resource: Declared) -> None:
         kind = kind_of(resource)
@@ -127,7 +131,7 @@ class Template:
         """A reference to the declared resource that the value names; a value that names none stays as it is."""
         if isinstance(value, list):
             return [self._refer(resource, rule, entry) for entry in value]
-        found = self._ids.get((rule.kind, value)) or self._arns.get(value)
+        found = self._references.get((rule.kind, value))
         if found is None:
             self.dangling.append(f"{resource.urn} {rule.place}: {value!r} names no declared {rule.kind}")
         return found or value

@@ -69,6 +69,9 @@ PLANTS = (
     Plant("iam.RolePolicy", "pull", {"policy": lambda text: text.replace("Allow", "Alow")}, "'Alow' is not one of"),
     Plant("lambda.Function", "session", {"runtime": "python3.99"}, "'python3.99' is not one of"),
     Plant("lambda.Function", "session", {"runtime": "python3.7"}, "was deprecated on"),
+    Plant(
+        "lambda.Function", "audit", {"role": lambda role: role.replace("dev-function", "dev")}, "no declared iam.Role"
+    ),
     Plant("lambda.Function", "session", {"memorySize": 64.0}, "64 is less than the minimum of 128"),
     Plant("lambda.Function", "audit", {"timeout": 901.0}, "901 is greater than the maximum of 900"),
     Plant("lambda.Permission", "invoke", {"principal": Drop()}, "'Principal' is a required property"),
