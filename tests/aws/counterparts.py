@@ -37,7 +37,7 @@ KINDS: dict[str, Counterpart | Folded | Absent] = {
         {
             "budgetType": "Budget.BudgetType",
             "timeUnit": "Budget.TimeUnit",
-            "limitAmount": "Budget.BudgetLimit.Amount",
+            "limitAmount": Made(lambda text: {"Budget": {"BudgetLimit": {"Amount": float(text)}}}),
             "limitUnit": "Budget.BudgetLimit.Unit",
             "metrics": "Budget.Metrics[]",
             "filterExpression": Inside(

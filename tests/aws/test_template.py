@@ -35,6 +35,7 @@ IGNORED = {
 PLANTS = (
     Plant("budgets.Budget", "budget", {"timeUnit": Drop()}, "E3003"),
     Plant("cloudwatch.LogGroup", "session", {"retentionInDays": 31.0}, "31 is not one of"),
+    Plant("cloudwatch.LogGroup", "audit", {"retentionInDays": "30"}, "'30' is not of type 'integer'"),
     Plant("ec2.Eip", "nat", {"domain": "vpcs"}, "'vpcs' is not one of"),
     Plant("ec2.NatGateway", "nat", {"subnetId": "subnet-1"}, "names no declared ec2.Subnet"),
     Plant("ec2.SecurityGroup", "cache", {"description": "the cluster's nodes"}, "E3031"),
@@ -94,7 +95,13 @@ WHOLE = CONFIGURATIONS["with a budget"].declare()
 def _linter() -> Runner:
     """cfn-lint with all its rules, which take a second to load."""
     return Runner(
-        ConfigMixIn(regions=list(REGIONS), include_checks=["I"], include_experimental=True, ignore_checks=list(IGNORED))
+        ConfigMixIn(
+            regions=list(REGIONS),
+            include_checks=["I"],
+            include_experimental=True,
+            ignore_checks=list(IGNORED),
+            configure_rules={"E3012": {"strict": True}},  # CloudFormation reads "30" as 30, the APIs do not
+        )
     )
 
 
