@@ -5,7 +5,7 @@ A declared type or property without an entry fails the test, so a new one is nev
 
 from typing import Any
 
-from tests.aws.mapping import Absent, Beside, Counterpart, Folded, Inside, Json, Made, Omitted, Refer, Rule, pascal
+from tests.aws.mapping import Absent, Beside, Counterpart, Folded, Inside, Json, Made, Omitted, Refer, Way, pascal
 
 
 def _text(value: Any) -> str:
@@ -23,8 +23,8 @@ def _switch(name: str) -> Made:
 TAGS = Made(lambda tags: {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]})
 _FOR_THE_PROVIDER = Omitted("tells the provider how to act; it is not sent")
 _NO_TAGS = Omitted("CloudFormation does not know tags of it")
-_IN_VPC: dict[str, Rule] = {"vpcId": Refer("VpcId", "ec2.Vpc")}
-_GROUP_RULE: dict[str, Rule] = {
+_IN_VPC: dict[str, Way] = {"vpcId": Refer("VpcId", "ec2.Vpc")}
+_GROUP_RULE: dict[str, Way] = {
     **pascal("ipProtocol", "fromPort", "toPort", "description"),
     "cidrIpv4": "CidrIp",
     "securityGroupId": Refer("GroupId", "ec2.SecurityGroup"),

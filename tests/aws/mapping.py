@@ -46,8 +46,8 @@ class Omitted:
     reason: str
 
 
-Rule = Place | Refer | Inside | Made | Json | Omitted
-Properties = Mapping[str, Rule]
+Way = Place | Refer | Inside | Made | Json | Omitted
+Properties = Mapping[str, Way]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,6 @@ class Absent:
     reason: str
 
 
-def pascal(*properties: str) -> dict[str, Rule]:
+def pascal(*properties: str) -> dict[str, Way]:
     """Properties whose name there differs by its first letter only."""
     return {name: name[0].upper() + name[1:] for name in properties}

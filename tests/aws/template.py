@@ -11,14 +11,11 @@ from typing import Any
 from tests.aws.arns import real
 from tests.aws.counterparts import KINDS, TAGS
 from tests.aws.mapping import Absent, Counterpart, Folded, Inside, Json, Made, Omitted, Properties, Refer
+from tests.aws.provider.call import UnmappedError
 from tests.infra.program import SUFFIX, Declared, Program, arn
 
 # Below these the keys are words of the program's own (options of a log driver), not CloudFormation's.
 _OWN_WORDS = {"options"}
-
-
-class UnmappedError(Exception):
-    """A declared type or property that counterparts.py does not know."""
 
 
 def logical_id(resource: Declared) -> str:
@@ -99,41 +96,41 @@ class Template:
         merge(self._resources[name]["Properties"], properties)
         self._folded |= {(name, property_): resource.urn for property_ in properties}
 
-    def _translate(self, resource: Declared, rules: Properties, inputs: dict[str, Any]) -> dict[str, Any]:
+    def _translate(self, resource: Declared, ways: Properties, inputs: dict[str, Any]) -> dict[str, Any]:
         """Declared properties in CloudFormation's words."""
         properties: dict[str, Any] = {}
         for name, value in inputs.items():
-            rule = {"tags": TAGS, **rules}.get(name)
-            match rule:
+            way = {"tags": TAGS, **ways}.get(name)
+            match way:
                 case None:
                     raise UnmappedError(f"{resource.urn}: tests/aws/counterparts.py does not map its {name}")
                 case str():
-                    merge(properties, place(rule, plain(value)))
+                    merge(properties, place(way, plain(value)))
                 case Refer():
-                    merge(properties, place(rule.place, self._refer(resource, rule, value)))
+                    merge(properties, place(way.place, self._refer(resource, way, value)))
                 case Inside():
                     inner = (
-                        [self._translate(resource, rule.properties, entry) for entry in value]
+                        [self._translate(resource, way.properties, entry) for entry in value]
                         if isinstance(value, list)
-                        else self._translate(resource, rule.properties, value)
+                        else self._translate(resource, way.properties, value)
                     )
-                    merge(properties, place(rule.place, inner))
+                    merge(properties, place(way.place, inner))
                 case Json():
                     document = json.loads(value)
-                    merge(properties, place(rule.place, pascal_keys(document) if rule.pascal else document))
+                    merge(properties, place(way.place, pascal_keys(document) if way.pascal else document))
                 case Made():
-                    merge(properties, plain(rule.properties(value)))
+                    merge(properties, plain(way.properties(value)))
                 case Omitted():
                     pass
         return properties
 
-    def _refer(self, resource: Declared, rule: Refer, value: Any) -> Any:
+    def _refer(self, resource: Declared, way: Refer, value: Any) -> Any:
         """A reference to the declared resource that the value names; a value that names none stays as it is."""
         if isinstance(value, list):
-            return [self._refer(resource, rule, entry) for entry in value]
-        found = self._references.get((rule.kind, value))
+            return [self._refer(resource, way, entry) for entry in value]
+        found = self._references.get((way.kind, value))
         if found is None:
-            self.dangling.append(f"{resource.urn} {rule.place}: {value!r} names no declared {rule.kind}")
+            self.dangling.append(f"{resource.urn} {way.place}: {value!r} names no declared {way.kind}")
         return found or value
 
 

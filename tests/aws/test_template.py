@@ -1,8 +1,8 @@
 """CloudFormation's rules, held against all that the program declares: cfn-lint reads it as one template.
 
-It tells what AWS takes a value for, and what fits what: Fargate sizes, subnets of a VPC, an engine's versions. It does
-not know parameter families, which are held here beside it, nor a balancer's longest name, nor which characters the
-description of a security group's rule may hold.
+It knows which values AWS takes, and what fits what: Fargate sizes, subnets of a VPC, an engine's versions. It does not
+know parameter families, a balancer's longest name, or which characters the description of a group's rule may hold;
+prose.py does.
 """
 
 import functools
@@ -19,8 +19,9 @@ from cfnlint.runner import Runner
 from tests.aws.configurations import CONFIGURATIONS
 from tests.aws.counterparts import KINDS
 from tests.aws.plant import Drop, Plant, rounds
-from tests.aws.template import Template, UnmappedError
-from tests.infra.program import SUFFIX, Program, declare
+from tests.aws.provider.call import UnmappedError
+from tests.aws.template import Template
+from tests.infra.program import Program, declare
 
 # cfn-lint asks in each region; what the program writes of its region (zones, ARNs) is eu-west-1's in both.
 REGIONS = ("eu-west-1", "us-east-1")
@@ -56,8 +57,6 @@ PLANTS = (
         {"containerDefinitions": lambda text: text.replace('"awslogs"', '"awslog"')},
         "'awslog' is not a supported Fargate log driver",
     ),
-    Plant("elasticache.ParameterGroup", "cache", {"family": "redis7"}, "'redis7' is not for"),
-    Plant("elasticache.ParameterGroup", "cache", {"family": "valkey7"}, "'valkey7' is not for"),
     Plant("elasticache.ReplicationGroup", "cache", {"engineVersion": "9.9"}, "'9.9' is not one of"),
     Plant("elasticache.ReplicationGroup", "cache", {"engine": "valky"}, "'valky' is not one of"),
     Plant("elasticache.ReplicationGroup", "cache", {"nodeType": "cache.r7.large"}, "'cache.r7.large' is not one of"),
@@ -110,26 +109,12 @@ def complaints(program: Program) -> list[str]:
     template = Template(program)
     body, unreadable = decode_str(json.dumps(template.body))
     assert body is not None, unreadable
-    found = [*template.dangling, *_families(program)]
+    found = list(template.dangling)
     for match in _linter().validate_template(body):
         path: list[str | int] = list(getattr(match, "path", None) or [])
         place = ".".join(map(str, path[3:]))
         found.append(f"{template.about(path)} {place}: {match.message} ({match.rule.id})")
     return found
-
-
-def _families(program: Program) -> list[str]:
-    """Parameter groups of another engine or major version than the nodes that read them.
-
-    A family holds for all minor versions (ElastiCache's guide, "Engine specific parameters").
-    """
-    groups = {each.name + SUFFIX: each for each in program.of("elasticache.ParameterGroup")}
-    return [
-        f"{group.urn} Family: {group.inputs['family']!r} is not for {cache['engine']} {cache['engineVersion']}"
-        for cache in (each.inputs for each in program.of("elasticache.ReplicationGroup"))
-        if (group := groups.get(cache["parameterGroupName"]))
-        and group.inputs["family"] != cache["engine"] + cache["engineVersion"].split(".")[0]
-    ]
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
