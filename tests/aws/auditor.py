@@ -26,11 +26,3 @@ def findings(policy: str) -> list[str]:
     audit = parliament.analyze_policy_string(policy)
     first = {finding.issue: finding for finding in reversed(audit.findings)}
     return [f"{issue}: {finding.detail or finding.title}" for issue, finding in first.items()]
-
-
-def service_of(action: str) -> str:
-    """The service that an action belongs to; empty if the reference has no such action."""
-    try:
-        return str({found["service"] for found in parliament.expand_action(action)}.pop())
-    except (ValueError, parliament.UnknownPrefixException, parliament.UnknownActionException):
-        return ""

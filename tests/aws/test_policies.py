@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from tests.aws.arns import real
-from tests.aws.auditor import findings, service_of
+from tests.aws.auditor import findings
 from tests.aws.configurations import CONFIGURATIONS
 from tests.aws.plant import Plant
+from tests.experiment import reference
 from tests.infra.program import SUFFIX, Declared, Program, arn, declare
 
 # Who takes on the role that a resource names in one of these properties.
@@ -122,7 +123,7 @@ def _bucket_policy(_program: Program, policy: Declared) -> Iterator[str]:
             if resource != bucket and not resource.startswith(f"{bucket}/"):
                 yield f"{resource!r} is not in this bucket, {bucket}"
         for action in listed(statement["Action"]):
-            if service_of(action) != "s3":
+            if {known.split(":")[0] for known in reference.expand(action)} != {"s3"}:
                 yield f"{action!r} is not S3's"
         if statement["Effect"] == "Allow" and statement.get("Principal") == "*":
             yield "anybody may do something in this bucket"

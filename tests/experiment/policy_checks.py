@@ -1,19 +1,14 @@
 """What a deployer's policy is held to: each check gives one line for each action or resource that is wrong."""
 
-import importlib
 import itertools
 import json
 import re
-import sys
-import types
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import resources as packages
 from typing import Any
-from unittest.mock import patch
 
 from experiment import permissions, policy
 from experiment.provider_calls import Call, CallTarget, TypeRow
+from tests.aws.auditor import parliament
 from tests.experiment import reference
 from tests.experiment.iam import OPERATORS, IamRequest, allowed
 from tests.infra.program import ACCOUNT, REGION, SUFFIX, Program
@@ -249,15 +244,6 @@ def too_large(made: Policies) -> list[str]:
     return [f"{name}: {policy.size(one)} characters" for name, one in made.items() if policy.size(one) > policy.LIMIT]
 
 
-def _parliament() -> Any:
-    """The linter. It finds its data with pkg_resources, which setuptools no longer brings: one function stands in."""
-    stand = types.ModuleType("pkg_resources")
-    stand.resource_filename = lambda package, name: str(packages.files(package) / name)  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - a module made here
-    with patch.dict(sys.modules, {"pkg_resources": stand}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of escapes in its own strings
-        return importlib.import_module("parliament")
-
-
 def linted(made: Policies) -> list[str]:
     """What parliament finds, but for three kinds of finding that other rules here take care of."""
     bare = {
@@ -267,7 +253,7 @@ def linted(made: Policies) -> list[str]:
     }
     found: list[str] = []
     for name, one in made.items():
-        for finding in _parliament().analyze_policy_string(json.dumps(one)).findings:
+        for finding in parliament.analyze_policy_string(json.dumps(one)).findings:
             match finding.issue:
                 case "UNKNOWN_ACTION" if reference.expand(finding.detail.split()[-1]):
                     continue  # newer than parliament's list
