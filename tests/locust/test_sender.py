@@ -209,7 +209,7 @@ def test_the_cap_on_arrivals_in_flight() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux stamps replies")
 def test_a_reply_is_timed_when_it_came_not_when_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One waking serves an arrival and the reply before it; the kernel's stamp says when that reply really came."""
+    """The sender reads a reply at its next send; the kernel's stamp says when that reply really came."""
     wakings: list[bool] = []
     sleep = plain.EpollPoller.sleep
 
