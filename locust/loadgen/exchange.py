@@ -15,6 +15,7 @@ from collections import deque
 from typing import Any, Final
 
 from loadgen import http1
+from loadgen.outcomes import ROW
 from loadgen.resolver import Address
 from loadgen.rows import Rows
 
@@ -59,6 +60,12 @@ class Exchange:
 
     __slots__ = ("address", "data", "fd", "k", "planned_s", "replied_s", "sent_s", "sock", "state", "tries")
 
+    # Set by the move that gives them a meaning.
+    address: Any
+    sock: Any
+    fd: int
+    replied_s: float  # when an unread reply came
+
     def __init__(self, k: int, planned_s: float) -> None:
         self.k = k
         self.planned_s = planned_s
@@ -66,11 +73,6 @@ class Exchange:
         self.sent_s = math.nan
         self.tries = 0  # addresses tried so far
         self.data = b""  # of the reply so far
-        self.replied_s = math.nan  # when an unread reply came
-        # Set by the first connection; they mean something while the exchange is in flight.
-        self.address: Any = None
-        self.sock: Any = None
-        self.fd = -1
 
     @property
     def where(self) -> str:
@@ -98,8 +100,9 @@ class Exchanges:
             self.in_flight += 1
             self.in_order.append(exchange)
         exchange.tries += 1
-        exchange.sock, exchange.address, exchange.fd = sock, address, sock.fileno()
-        self.by_fd[exchange.fd] = exchange
+        fd = sock.fileno()
+        exchange.sock, exchange.address, exchange.fd = sock, address, fd
+        self.by_fd[fd] = exchange
 
     def requested(self, exchange: Exchange) -> None:
         """The request is out."""
@@ -125,7 +128,7 @@ class Exchanges:
         if exchange.state in IN_FLIGHT:
             self.in_flight -= 1
         exchange.state = ENDED
-        self._rows.add((exchange.k, exchange.planned_s, exchange.sent_s, end_s), outcome, figures)
+        self._rows.packed.append(ROW.pack(exchange.k, exchange.planned_s, exchange.sent_s, end_s, outcome, *figures))
         if detail:
             self._rows.example(outcome, detail)
 

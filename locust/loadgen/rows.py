@@ -1,10 +1,9 @@
-"""What the sender hands over: a packed row for each arrival (`loadgen.outcomes`), and examples of what went wrong."""
+"""What the sender hands over: a row for each arrival (`loadgen.outcomes`), and examples of what went wrong."""
 
 from collections import deque
 from collections.abc import Callable
 
 from loadgen import outcomes
-from loadgen.http1 import Figures
 
 EXAMPLES = 20  # of each outcome; a server that is down says the same thing thousands of times
 
@@ -13,14 +12,10 @@ class Rows:
     """Filled by the sender's thread, emptied by the agent's: a deque needs no lock for that."""
 
     def __init__(self, now: Callable[[], float]) -> None:
-        self.packed: deque[bytes] = deque()
+        self.packed: deque[bytes] = deque()  # written where an exchange ends
         self.details: deque[tuple[float, str, str]] = deque()  # (second of the run, outcome, detail)
         self._now = now
         self._examples: dict[int, int] = {}  # kept so far, by outcome
-
-    def add(self, arrival: tuple[int, float, float, float], outcome: int, figures: Figures) -> None:
-        """The row of an arrival: its number, when it was planned, when it was sent, when it ended."""
-        self.packed.append(outcomes.ROW.pack(*arrival, outcome, *figures))
 
     def example(self, outcome: int, detail: str) -> None:
         """Keep a detail, if there are few of its outcome so far."""

@@ -45,8 +45,10 @@ class Sender:
         limits: Limits,
         start_monotonic_s: float,
     ) -> None:
+        monotonic = time.monotonic
+
         def now() -> float:
-            return time.monotonic() - start_monotonic_s
+            return monotonic() - start_monotonic_s
 
         rows = Rows(now)
         self.rows = rows.packed
