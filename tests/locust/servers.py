@@ -23,11 +23,11 @@ GOOD = (
     b'"redirects":1,"retries":2}'
 )
 
-Behaviour = Callable[["Request"], Awaitable[None]]
+Behaviour = Callable[["Received"], Awaitable[None]]
 
 
 @dataclass
-class Request:
+class Received:
     """One request, and the connection to misbehave on."""
 
     number: int
@@ -69,7 +69,7 @@ class Server:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.requests += 1
-                request = Request(self.requests, b"connection: keep-alive" in head.lower(), writer, reader)
+                request = Received(self.requests, b"connection: keep-alive" in head.lower(), writer, reader)
                 await self.behaviour(request)
                 if not request.keep_alive or writer.is_closing():
                     break

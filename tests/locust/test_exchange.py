@@ -26,7 +26,7 @@ from loadgen.outcomes import ROW, Row
 from loadgen.resolver import Resolver
 from loadgen.rows import EXAMPLES, Rows
 from loadgen.timelimits import Limits
-from tests.locust.servers import Request, Server, send
+from tests.locust.servers import Received, Server, send
 
 STATES = (PLANNED, CONNECTING, AWAITING, UNREAD, ENDED)
 PATHS = {  # how an exchange gets into each state
@@ -157,12 +157,12 @@ def test_few_examples_are_kept_of_each_outcome() -> None:
     assert [cause for _, cause, _ in rows.details] == ["refused"] * EXAMPLES + ["reset"]
 
 
-async def answers(request: Request) -> None:
+async def answers(request: Received) -> None:
     """Good, and closes the connection only if asked to."""
     request.reply()
 
 
-async def anything(request: Request) -> None:
+async def anything(request: Received) -> None:
     """One after the other of all that can go wrong, and good answers in between."""
     kind = request.number % 9
     if kind < 3:

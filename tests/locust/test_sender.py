@@ -16,7 +16,7 @@ from loadgen import plain, stamps
 from loadgen.leases import Piece
 from loadgen.resolver import Resolver, Target, TargetError
 from loadgen.sender import Limits
-from tests.locust.servers import GOOD, Behaviour, Request, Server, send
+from tests.locust.servers import GOOD, Behaviour, Received, Server, send
 
 SHORT = Limits(time_limit_s=0.3, connect_limit_s=0.3)
 
@@ -29,12 +29,12 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return str(request.param)
 
 
-async def good(request: Request) -> None:
+async def good(request: Received) -> None:
     """The function's answer."""
     request.reply()
 
 
-async def pieces(request: Request) -> None:
+async def pieces(request: Received) -> None:
     """A few bytes at a time."""
     whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(GOOD) + GOOD
     for at in range(0, len(whole), 40):
@@ -42,31 +42,31 @@ async def pieces(request: Request) -> None:
         await asyncio.sleep(0.002)
 
 
-async def chunked(request: Request) -> None:
+async def chunked(request: Received) -> None:
     """Chunked, cut inside a chunk."""
     request.writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(GOOD) + GOOD[:50])
     await asyncio.sleep(0.01)
     request.writer.write(GOOD[50:] + b"\r\n0\r\n\r\n")
 
 
-async def close_delimited(request: Request) -> None:
+async def close_delimited(request: Received) -> None:
     """No length: the end is the end."""
     request.writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + GOOD)
     request.keep_alive = False
 
 
-async def never_closes(request: Request) -> None:
+async def never_closes(request: Received) -> None:
     """Answers, and leaves the connection open although it was asked to close it."""
     request.reply(close=False)
     await asyncio.sleep(3)
 
 
-async def reset(request: Request) -> None:
+async def reset(request: Received) -> None:
     """A reset instead of an answer."""
     request.reset()
 
 
-async def reset_halfway(request: Request) -> None:
+async def reset_halfway(request: Received) -> None:
     """A reset in the middle of an answer."""
     request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf")
     await request.writer.drain()
@@ -74,49 +74,49 @@ async def reset_halfway(request: Request) -> None:
     request.reset()
 
 
-async def close_without_reply(request: Request) -> None:
+async def close_without_reply(request: Received) -> None:
     """Nothing at all."""
     request.keep_alive = False
 
 
-async def cut(request: Request) -> None:
+async def cut(request: Received) -> None:
     """Half an answer."""
     request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf")
     request.keep_alive = False
 
 
-async def garbage(request: Request) -> None:
+async def garbage(request: Received) -> None:
     """Something else than HTTP."""
     request.writer.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
     request.keep_alive = False
 
 
-async def wrong_json(request: Request) -> None:
+async def wrong_json(request: Received) -> None:
     """A good status with a broken body."""
     request.reply(b'{"session": "nobody"}')
 
 
-async def oversized(request: Request) -> None:
+async def oversized(request: Received) -> None:
     """More than a load balancer lets through."""
     request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n")
 
 
-async def unavailable(request: Request) -> None:
+async def unavailable(request: Received) -> None:
     """The function's own refusal."""
     request.reply(b'{"error":"CLUSTERDOWN"}', "503 Service Unavailable")
 
 
-async def bad_gateway(request: Request) -> None:
+async def bad_gateway(request: Received) -> None:
     """The balancer's."""
     request.reply(b"<html>502</html>", "502 Bad Gateway")
 
 
-async def never(request: Request) -> None:
+async def never(request: Received) -> None:
     """No answer while anybody waits."""
     await request.reader.read()
 
 
-async def late(request: Request) -> None:
+async def late(request: Received) -> None:
     """An answer after the time limit of 0.3 s."""
     await asyncio.sleep(0.6)
     request.reply()
@@ -219,7 +219,7 @@ def test_a_reply_is_timed_when_it_came_not_when_it_was_read(monkeypatch: pytest.
 
     monkeypatch.setattr(plain.EpollPoller, "sleep", counted)
 
-    async def soon(request: Request) -> None:
+    async def soon(request: Received) -> None:
         await asyncio.sleep(0.001)
         request.reply()
 
@@ -257,7 +257,7 @@ def test_keep_alive_uses_few_connections() -> None:
 def test_connections_that_die_while_idle_cost_no_arrival() -> None:
     """A server that closes each connection a moment after its answer: the sender notices, and makes new ones."""
 
-    async def closes_when_idle(request: Request) -> None:
+    async def closes_when_idle(request: Received) -> None:
         request.reply(close=False)
         await request.writer.drain()
         await asyncio.sleep(0.005)
@@ -379,9 +379,9 @@ _CHILD = """
     sys.path[:0] = [{root!r}, {root!r} + "/locust"]
     import asyncio
     from loadgen.sender import Limits
-    from tests.locust.servers import Request, Server, send
+    from tests.locust.servers import Received, Server, send
 
-    async def never(request: Request) -> None:
+    async def never(request: Received) -> None:
         await request.reader.read()
 
     with Server(never).running() as server:
