@@ -122,10 +122,6 @@ class Merged:
         wanted = rank(quantile, np.array([self.total]))[0]
         return float(self.values_us[np.searchsorted(np.cumsum(self.counts), wanted, "left")])
 
-    def above(self, value_us: float) -> int:
-        """How many values are greater than `value_us`."""
-        return int(self.counts[self.values_us > value_us].sum())
-
 
 def unwrap(text: bytes) -> bytes:
     """The encoded counters of one base64 payload, checked as far as its headers go.

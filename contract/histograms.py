@@ -6,7 +6,6 @@ second, travels between processes as a few bytes, and becomes a standard HdrHist
 
 import ctypes
 import math
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -59,25 +58,6 @@ class Latencies:
             counts[value] += count
         self.total += other.total
         self.above_range += other.above_range
-
-    def pack(self) -> bytes:
-        """As bytes for another process: above_range, then value and count in turn."""
-        flat = array("q", [self.above_range])
-        for pair in self.counts.items():
-            flat.extend(pair)
-        return flat.tobytes()
-
-    @classmethod
-    def unpack(cls, data: bytes) -> "Latencies":
-        """The inverse of `pack`."""
-        flat = array("q")
-        flat.frombytes(data)
-        latencies = cls()
-        latencies.above_range = flat[0]
-        for at in range(1, len(flat), 2):
-            latencies.counts[flat[at]] = flat[at + 1]
-        latencies.total = sum(latencies.counts.values())
-        return latencies
 
     def summary_ms(self, *, others: int = 0, time_limit_us: int = 0) -> dict[str, float | int | None]:
         """`{p50, p90, p95, p99, max, count}` in ms; None where nothing was counted. `others`: see `percentiles_us`."""

@@ -122,13 +122,6 @@ class Schedule:
         starts = [phase.start_s for phase in self.phases]
         return self.phases[max(0, bisect_right(starts, t_s) - 1)]
 
-    def rate_at(self, t_s: float) -> float:
-        """The offered rate at t, arrivals per second."""
-        if not 0 <= t_s < self.duration_s:
-            return 0.0
-        phase = self.phase_at(t_s)
-        return phase.rate_from + (phase.rate_to - phase.rate_from) * (t_s - phase.start_s) / phase.duration_s
-
     def _count_before(self, t_s: float) -> int:
         # Find the first k with planned_s(k) >= t inside the phase of t: planned_s rises with k, so bisection is exact
         # whatever the rounding.

@@ -59,7 +59,6 @@ class Resolver:
     def __init__(self, host: str, port: int, *, every_s: float = RESOLVE_EVERY_S) -> None:
         self.host, self.port = host, port
         self.problem = f"{host} has not been resolved yet"
-        self.changes = 0
         self._every_s = every_s
         self._addresses: tuple[Address, ...] = ()
         self._down: dict[Address, float] = {}
@@ -87,9 +86,8 @@ class Resolver:
         except (OSError, UnicodeError) as error:
             self.problem = f"{self.host} cannot be resolved: {error}; check --host"
             return
-        if set(addresses) != set(self._addresses):
+        if set(addresses) != set(self._addresses):  # the same ones in another order keep their turns
             self._addresses = addresses
-            self.changes += 1
 
     def next(self) -> Address | None:
         """The next address in turn; None if the name never resolved."""

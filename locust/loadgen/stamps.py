@@ -1,7 +1,7 @@
 """When a reply came to this machine, by the kernel's own stamp, however late it is read.
 
-So one waking of the sender can serve an arrival and the reply before it, and the sender's own delays stay out of the
-service time. Only Linux stamps what comes over TCP; elsewhere a reply counts as come when it is read.
+The sender waits for the next send and reads the replies then: the stamp keeps its own delays out of the service time.
+Only Linux stamps what comes over TCP; elsewhere a reply counts as come when it is read.
 """
 
 import socket

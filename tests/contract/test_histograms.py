@@ -23,12 +23,12 @@ def test_buckets_are_hdrhistograms(value: int) -> None:
 
 @given(values, values)
 def test_merging_is_the_same_as_recording_together(left: list[int], right: list[int]) -> None:
-    """Histograms of two workers, sent as bytes and added, equal one histogram of all values, above the range too."""
+    """Histograms of two workers, added, equal one histogram of all values, above the range too."""
     merged, together = Latencies(), Latencies()
     for part in (left, right):
         latencies = Latencies()
         latencies.record(part)
-        merged.add(Latencies.unpack(latencies.pack()))
+        merged.add(latencies)
     together.record([*left, *right])
     assert merged.counts == together.counts
     assert merged.total == len(left) + len(right)

@@ -23,11 +23,11 @@ GOOD = (
     b'"redirects":1,"retries":2}'
 )
 
-Behaviour = Callable[["Exchange"], Awaitable[None]]
+Behaviour = Callable[["Received"], Awaitable[None]]
 
 
 @dataclass
-class Exchange:
+class Received:
     """One request, and the connection to misbehave on."""
 
     number: int
@@ -69,9 +69,9 @@ class Server:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.requests += 1
-                exchange = Exchange(self.requests, b"connection: keep-alive" in head.lower(), writer, reader)
-                await self.behaviour(exchange)
-                if not exchange.keep_alive or writer.is_closing():
+                request = Received(self.requests, b"connection: keep-alive" in head.lower(), writer, reader)
+                await self.behaviour(request)
+                if not request.keep_alive or writer.is_closing():
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

@@ -16,7 +16,7 @@ from loadgen import plain, stamps
 from loadgen.leases import Piece
 from loadgen.resolver import Resolver, Target, TargetError
 from loadgen.sender import Limits
-from tests.locust.servers import GOOD, Behaviour, Exchange, Server, send
+from tests.locust.servers import GOOD, Behaviour, Received, Server, send
 
 SHORT = Limits(time_limit_s=0.3, connect_limit_s=0.3)
 
@@ -29,97 +29,97 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return str(request.param)
 
 
-async def good(exchange: Exchange) -> None:
+async def good(request: Received) -> None:
     """The function's answer."""
-    exchange.reply()
+    request.reply()
 
 
-async def pieces(exchange: Exchange) -> None:
+async def pieces(request: Received) -> None:
     """A few bytes at a time."""
     whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(GOOD) + GOOD
     for at in range(0, len(whole), 40):
-        exchange.writer.write(whole[at : at + 40])
+        request.writer.write(whole[at : at + 40])
         await asyncio.sleep(0.002)
 
 
-async def chunked(exchange: Exchange) -> None:
+async def chunked(request: Received) -> None:
     """Chunked, cut inside a chunk."""
-    exchange.writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(GOOD) + GOOD[:50])
+    request.writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(GOOD) + GOOD[:50])
     await asyncio.sleep(0.01)
-    exchange.writer.write(GOOD[50:] + b"\r\n0\r\n\r\n")
+    request.writer.write(GOOD[50:] + b"\r\n0\r\n\r\n")
 
 
-async def close_delimited(exchange: Exchange) -> None:
+async def close_delimited(request: Received) -> None:
     """No length: the end is the end."""
-    exchange.writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + GOOD)
-    exchange.keep_alive = False
+    request.writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + GOOD)
+    request.keep_alive = False
 
 
-async def never_closes(exchange: Exchange) -> None:
+async def never_closes(request: Received) -> None:
     """Answers, and leaves the connection open although it was asked to close it."""
-    exchange.reply(close=False)
+    request.reply(close=False)
     await asyncio.sleep(3)
 
 
-async def reset(exchange: Exchange) -> None:
+async def reset(request: Received) -> None:
     """A reset instead of an answer."""
-    exchange.reset()
+    request.reset()
 
 
-async def reset_halfway(exchange: Exchange) -> None:
+async def reset_halfway(request: Received) -> None:
     """A reset in the middle of an answer."""
-    exchange.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf")
-    await exchange.writer.drain()
+    request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf")
+    await request.writer.drain()
     await asyncio.sleep(0.02)
-    exchange.reset()
+    request.reset()
 
 
-async def close_without_reply(exchange: Exchange) -> None:
+async def close_without_reply(request: Received) -> None:
     """Nothing at all."""
-    exchange.keep_alive = False
+    request.keep_alive = False
 
 
-async def cut(exchange: Exchange) -> None:
+async def cut(request: Received) -> None:
     """Half an answer."""
-    exchange.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf")
-    exchange.keep_alive = False
+    request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhalf")
+    request.keep_alive = False
 
 
-async def garbage(exchange: Exchange) -> None:
+async def garbage(request: Received) -> None:
     """Something else than HTTP."""
-    exchange.writer.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
-    exchange.keep_alive = False
+    request.writer.write(b"\x16\x03\x01 this is not HTTP\r\n\r\n")
+    request.keep_alive = False
 
 
-async def wrong_json(exchange: Exchange) -> None:
+async def wrong_json(request: Received) -> None:
     """A good status with a broken body."""
-    exchange.reply(b'{"session": "nobody"}')
+    request.reply(b'{"session": "nobody"}')
 
 
-async def oversized(exchange: Exchange) -> None:
+async def oversized(request: Received) -> None:
     """More than a load balancer lets through."""
-    exchange.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n")
+    request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n")
 
 
-async def unavailable(exchange: Exchange) -> None:
+async def unavailable(request: Received) -> None:
     """The function's own refusal."""
-    exchange.reply(b'{"error":"CLUSTERDOWN"}', "503 Service Unavailable")
+    request.reply(b'{"error":"CLUSTERDOWN"}', "503 Service Unavailable")
 
 
-async def bad_gateway(exchange: Exchange) -> None:
+async def bad_gateway(request: Received) -> None:
     """The balancer's."""
-    exchange.reply(b"<html>502</html>", "502 Bad Gateway")
+    request.reply(b"<html>502</html>", "502 Bad Gateway")
 
 
-async def never(exchange: Exchange) -> None:
+async def never(request: Received) -> None:
     """No answer while anybody waits."""
-    await exchange.reader.read()
+    await request.reader.read()
 
 
-async def late(exchange: Exchange) -> None:
+async def late(request: Received) -> None:
     """An answer after the time limit of 0.3 s."""
     await asyncio.sleep(0.6)
-    exchange.reply()
+    request.reply()
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_the_cap_on_arrivals_in_flight() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux stamps replies")
 def test_a_reply_is_timed_when_it_came_not_when_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One waking serves an arrival and the reply before it; the kernel's stamp says when that reply really came."""
+    """The sender reads a reply at its next send; the kernel's stamp says when that reply really came."""
     wakings: list[bool] = []
     sleep = plain.EpollPoller.sleep
 
@@ -219,9 +219,9 @@ def test_a_reply_is_timed_when_it_came_not_when_it_was_read(monkeypatch: pytest.
 
     monkeypatch.setattr(plain.EpollPoller, "sleep", counted)
 
-    async def soon(exchange: Exchange) -> None:
+    async def soon(request: Received) -> None:
         await asyncio.sleep(0.001)
-        exchange.reply()
+        request.reply()
 
     with Server(soon).running() as server:
         sent = send(server.port, rate=250, seconds=1)
@@ -257,11 +257,11 @@ def test_keep_alive_uses_few_connections() -> None:
 def test_connections_that_die_while_idle_cost_no_arrival() -> None:
     """A server that closes each connection a moment after its answer: the sender notices, and makes new ones."""
 
-    async def closes_when_idle(exchange: Exchange) -> None:
-        exchange.reply(close=False)
-        await exchange.writer.drain()
+    async def closes_when_idle(request: Received) -> None:
+        request.reply(close=False)
+        await request.writer.drain()
         await asyncio.sleep(0.005)
-        exchange.keep_alive = False
+        request.keep_alive = False
 
     with Server(closes_when_idle).running() as server:
         sent = send(server.port, keep_alive=True, rate=20, seconds=1)
@@ -379,10 +379,10 @@ _CHILD = """
     sys.path[:0] = [{root!r}, {root!r} + "/locust"]
     import asyncio
     from loadgen.sender import Limits
-    from tests.locust.servers import Exchange, Server, send
+    from tests.locust.servers import Received, Server, send
 
-    async def never(exchange: Exchange) -> None:
-        await exchange.reader.read()
+    async def never(request: Received) -> None:
+        await request.reader.read()
 
     with Server(never).running() as server:
         {prepare}
