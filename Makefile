@@ -14,8 +14,8 @@ setup: .venv/.runtime ## make .venv, the environment that Pulumi.yaml names too
 rehearse: .venv/.runtime ## add a shard to a real Valkey cluster under load, on this machine; ARGS="--shards 2:3"
 	@$(BIN)/python -m rehearsal $(ARGS)
 
-test: .venv/.dev ## run the tests; ARGS="tests/contract -k schedule"
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.dev ## run the tests, without those that only .ci/run adds; some: ARGS="tests/contract -k schedule"
+	@$(BIN)/python -m $(if $(ARGS),pytest,tests) $(ARGS)
 
 check: .venv/.dev ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright

@@ -21,7 +21,7 @@ from typing import Any
 from hdrh.histogram import HdrHistogram
 
 from contract.hdrread import build, unwrap
-from tests.report.synthetic import Planted, Synthetic, write
+from tools.synthetic import Planted, Synthetic, write
 
 PHASES = (("Warm up", 1200, 60, 450), ("Higher load", 600, 150, 900), ("Cool Down", 1200, 60, 450))
 RUNS = 5

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contract import hdrread, runread
 from contract.histograms import HistogramCodec, Latencies
-from tests.report import synthetic
+from tools import synthetic
 
 SMALL = synthetic.Synthetic(phases=(("One", 20, 10, 30), ("Two", 10, 30, 30)), moves=())
 

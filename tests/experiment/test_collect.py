@@ -18,7 +18,7 @@ from recorder.shipper import Shipper, put_json
 from tests.experiment.answers import GROUP, TWO, group
 from tests.experiment.conftest import BUCKET, Clock, in_turn, refuse, scripted
 from tests.experiment.test_functionlog import Logs, line
-from tests.report.synthetic import STARTED_AT, Synthetic, write
+from tools.synthetic import STARTED_AT, Synthetic, write
 
 CloudOf = Callable[..., Cloud]
 RUN = "20261122T151100Z-dev"

@@ -20,7 +20,7 @@ from experiment.steps import Experiment
 from recorder.shipper import Shipper, put_json
 from tests.experiment.conftest import BUCKET, REGION, in_turn, refuse, scripted
 from tests.experiment.world import RUN, TASK
-from tests.report.synthetic import Synthetic, write
+from tools.synthetic import Synthetic, write
 
 CloudOf = Callable[..., Cloud]
 ROOT = Path(__file__).resolve().parents[2]

@@ -23,7 +23,7 @@ from recorder.shipper import Shipper, put_json
 from tests.experiment.answers import GROUP, ONE, TWO, group
 from tests.experiment.conftest import BUCKET, REGION, Clock, in_turn, refuse, scripted
 from tests.experiment.test_functionlog import Logs, line
-from tests.report.synthetic import STARTED_AT, Planted, Synthetic, write
+from tools.synthetic import STARTED_AT, Planted, Synthetic, write
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/dev-load/0123456789abcdef"

@@ -81,7 +81,14 @@ def arn(kind: str, physical: str) -> str:
 
 
 class _Cloud(mocks.Mocks):
-    """Answers as AWS would, as far as other resources use the answer."""
+    """Answers as AWS would, as far as other resources use the answer.
+
+    Args:
+        unknown: outputs by type, such as `{"ReplicationGroup": "memberClusters"}`, that a preview does not know yet.
+    """
+
+    def __init__(self, unknown: Mapping[str, str]) -> None:
+        self._unknown = unknown
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         short = args.typ.rsplit(":", 1)[-1]
@@ -106,6 +113,8 @@ class _Cloud(mocks.Mocks):
                 outputs["bucket"] = physical
             case _:
                 pass
+        if short in self._unknown:
+            outputs[self._unknown[short]] = rpc.UNKNOWN
         return physical, outputs
 
     def call(  # pyright: ignore[reportIncompatibleMethodOverride] - the base method promises less than it accepts
@@ -126,8 +135,8 @@ class _Cloud(mocks.Mocks):
 class _Recorder(mocks.MockMonitor):
     """The mock monitor, with what it throws away: dependencies and options."""
 
-    def __init__(self) -> None:
-        super().__init__(_Cloud())
+    def __init__(self, unknown: Mapping[str, str]) -> None:
+        super().__init__(_Cloud(unknown))
         self.declared: dict[str, Declared] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - a gRPC method's name
@@ -148,14 +157,18 @@ class _Recorder(mocks.MockMonitor):
         return answer
 
 
-def run(config: Mapping[str, str], stack: str = "dev") -> Program:
-    """Runs the program with the config exactly as given."""
-    recorder = _Recorder()
+def run(config: Mapping[str, str], stack: str = "dev", unknown: Mapping[str, str] | None = None) -> Program:
+    """Runs the program with the config exactly as given; with outputs that are `unknown`, as `pulumi preview` does."""
+    recorder = _Recorder(unknown or {})
     set_root_resource(None)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - each run has its own root
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     pulumi.runtime.set_mocks(
-        _Cloud(), project=infra_settings.project_name(), stack=stack, preview=False, monitor=recorder
+        _Cloud(unknown or {}),
+        project=infra_settings.project_name(),
+        stack=stack,
+        preview=unknown is not None,
+        monitor=recorder,
     )
     pulumi.runtime.set_all_config(dict(config))
     program = Program(resources=recorder.declared)
@@ -165,7 +178,8 @@ def run(config: Mapping[str, str], stack: str = "dev") -> Program:
 
     async def exports() -> dict[str, Any]:
         root: Any = get_root_resource()
-        return await pulumi.Output.from_input(root.outputs).future()  # type: ignore[no-any-return]
+        known: dict[str, Any] | None = await pulumi.Output.from_input(root.outputs).future()
+        return known or {}  # one export that is not known makes all of them unknown
 
     try:
         loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(main))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.infra.program import ACCOUNT, SUFFIX, Declared, Program, declare
-from tests.infra.terraform import render
+from tools.terraform import render
 
 # from, to, port: the whole of the traffic that security groups let through.
 REACHABLE = {

@@ -10,6 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.rehearsal
+
 PROFILE = """
 phases:
   - {name: Warm up, duration: 16s, arrivalRate: 10, rampTo: 40}

@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, Dialog, Page, Request, sync_playwright
 
 from report import build
 from report.compare import compare
-from tests.report import synthetic
-from tests.report.synthetic import Synthetic
 from tests.report.test_cycles import cycles_run
 from tests.report.test_report import HOSTILE
+from tools import synthetic
+from tools.synthetic import Synthetic
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [

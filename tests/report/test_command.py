@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report import synthetic
+from tools import synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,10 +7,10 @@ import pytest
 
 from report import student
 from report.compare import CompareError, compare
-from tests.report import synthetic
-from tests.report.synthetic import Planted, Synthetic
 from tests.report.test_command import run_report
 from tests.report.test_cycles import cycles_run
+from tools import synthetic
+from tools.synthetic import Planted, Synthetic
 
 QUIET = Synthetic(phases=(("One", 40, 30, 30),), moves=(Planted("real", 12, 5, 50),))
 

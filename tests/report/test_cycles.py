@@ -9,7 +9,7 @@ import pytest
 from report import cycles, student
 from report.assemble import build
 from report.windows import Move
-from tests.report.synthetic import Planted, Synthetic, write
+from tools.synthetic import Planted, Synthetic, write
 
 EXPERIMENTS = 1_000
 K = 8

@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.report.golden import GOLDEN, expected, report_of
 from tests.report.test_report import SCHEMA
+from tools.golden import GOLDEN, expected, report_of
 
 NAMES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
 
@@ -29,7 +29,7 @@ def same(found: object, wanted: object, where: str = "") -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_golden_run_gives_the_report_it_gave(tmp_path: Path, name: str) -> None:
-    """A changed number is a changed meaning: look at the report, then rewrite it with golden.py."""
+    """A changed number is a changed meaning: look at the report, then rewrite it with tools/golden.py."""
     found: dict[str, Any] = report_of(GOLDEN / name, tmp_path)
     assert same(found, json.loads(expected(name).read_text(encoding="utf-8"))) == []
     jsonschema.Draft202012Validator(SCHEMA).validate(found)

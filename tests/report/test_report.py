@@ -13,8 +13,8 @@ import pytest
 
 from report import build
 from report.page import as_script_data
-from tests.report import synthetic
-from tests.report.synthetic import Planted, Synthetic
+from tools import synthetic
+from tools.synthetic import Planted, Synthetic
 
 SCHEMA: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parents[2] / "report" / "schema.json").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.report_speed import add_log_lines, original
-from tests.report.synthetic import write
+from tools.synthetic import write
 
 # From a small process of its own: a child's peak begins with what its parent held when it was made, and pytest by then
 # holds more than the report does.

@@ -1,4 +1,4 @@
-"""Make a golden run folder out of a real one: `python -m tests.report.golden RUN NAME [--from S --to S]`.
+"""Make a golden run folder out of a real one: `python -m tools.golden RUN NAME [--from S --to S]`.
 
 Keeps what the report reads, without the function's own log lines and the sessions, and of the single arrivals only
 those between the two times; then writes the report.json that the report makes of it today beside it, to be looked at.
@@ -12,7 +12,7 @@ from typing import Any
 
 from report import build
 
-GOLDEN = Path(__file__).resolve().parent / "golden"
+GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "report" / "golden"
 KEPT = ("run.json", "seconds.csv", "latency.hlog", "events.jsonl", "failures.jsonl", "audit.json", "server.jsonl")
 
 
@@ -47,7 +47,7 @@ def expected(name: str) -> Path:
 
 def main() -> None:
     """Trim a run, or only write the expected report.json of one that is there."""
-    parser = argparse.ArgumentParser(prog="python -m tests.report.golden", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.golden", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
     parser.add_argument("--from", dest="from_s", type=float, default=0.0)

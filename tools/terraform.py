@@ -1,6 +1,6 @@
 """The declared resources as an equivalent Terraform template, for scanners that know Terraform and not Pulumi.
 
-    python -m tests.infra.terraform > main.tf.json
+    python -m tools.terraform > main.tf.json
 
 AWS's Pulumi provider is made from Terraform's: the same inputs under other names. References that Pulumi resolves are
 written as references again, so that a scanner sees what belongs together.
