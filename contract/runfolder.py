@@ -9,11 +9,11 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from contract.histograms import HistogramCodec, Latencies, bucket_top
 
@@ -114,7 +114,7 @@ class RunFolder:
             raise RunFolderError(f"run folder {str(path)!r} holds a run already; name another one or remove it")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            _replace(path / RUN, {"format": FORMAT, "id": path.name, **run})
+            write_json(path / RUN, {"format": FORMAT, "id": path.name, **run})
         except OSError as error:
             raise RunFolderError(
                 f"run folder {str(path)!r} cannot be written: {error.strerror}; name another with --run-dir"
@@ -212,6 +212,21 @@ def append_line(path: Path, name: str, line: Mapping[str, object]) -> None:
     _append_line(path / name, line)
 
 
+def read_lines(path: Path, name: str) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON-lines file of a folder; a cut or damaged line is left out, a missing file is empty."""
+    file = path / name
+    if not file.exists():
+        return
+    with file.open("rb") as stream:
+        for line in stream:
+            try:
+                value: Any = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                yield cast("dict[str, Any]", value)
+
+
 def read_run(path: Path) -> dict[str, object]:
     """run.json as it stands."""
     found: dict[str, object] = json.loads((path / RUN).read_text(encoding="utf-8"))
@@ -227,7 +242,14 @@ def update_run(path: Path, changes: Mapping[str, object]) -> None:
             run[key] = {**old, **value}
         else:
             run[key] = value
-    _replace(path / RUN, run)
+    write_json(path / RUN, run)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Replace a small JSON file in one step."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)
 
 
 def iso_utc(unix_s: float) -> str:
@@ -273,12 +295,6 @@ def _append_line(path: Path, line: Mapping[str, object]) -> None:
         os.write(descriptor, _json_line(line).encode())
     finally:
         os.close(descriptor)
-
-
-def _replace(path: Path, content: Mapping[str, object]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(path)
 
 
 def _json_line(line: Mapping[str, object]) -> str:

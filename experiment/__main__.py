@@ -7,36 +7,22 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from contract.profiles import ProfileError
 from contract.runread import RunFolderError
-from experiment import policy
-from experiment.errors import INVALID, OK, USAGE, StepError, UsageError
+from experiment.aws import demand, policy, preflight
+from experiment.aws.durations import EXPECTED
+from experiment.aws.place import Aws
+from experiment.aws.stack import PATIENCE_S, Stack
+from experiment.command import EXIT_CODES, Parser, add_gate, gates_of, share
+from experiment.driver import Experiment
+from experiment.errors import INVALID, OK, USAGE, ExperimentError, UsageError
+from experiment.plan import Move, Plan, plan_reshard
 from experiment.screen import Screen
-from experiment.stack import PATIENCE_S, Wanted
 from experiment.state import State, locked
-from experiment.steps import Experiment
-from report import gates
-from report.assemble import DEFAULT_GATES
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Say what was wrong in one line; usage errors exit 64."""
-        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
-def _share(text: str) -> float | None:
-    """`65%` or `0.65`; `none` for no reshard."""
-    if text == "none":
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text)
-    share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: allowed is a share of the run such as 65% or 0.65, or none")
-    return share
+MIGRATION = "ElastiCache"
 
 
 def _shards(text: str) -> int:
@@ -45,52 +31,52 @@ def _shards(text: str) -> int:
     return int(text)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _share_or_none(text: str) -> float | None:
+    return None if text == "none" else share(text)
+
+
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m experiment",
         description="The experiment on AWS. Each step goes on where it was interrupted; `run` does all of them.",
-        epilog="Exit codes: 0 valid and every gate held, 1 a gate failed, 2 the run is INVALID or a step could not be "
-        "finished (run the same command again: it goes on), 64 usage error, nothing was begun.",
+        epilog=EXIT_CODES,
     )
-    shared = _Parser(add_help=False)
-    shared.add_argument("--stack", default="dev", help="Pulumi stack (default: dev)")
-    shared.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go")
-    found = _Parser(add_help=False)
-    found.add_argument(
+    stack = Parser(add_help=False)
+    stack.add_argument("--stack", default="dev", help="Pulumi stack (default: dev)")
+    stack.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go")
+    a_run = Parser(add_help=False)
+    a_run.add_argument(
         "--run", default="", metavar="ID", help="the run (default: started here, or the newest; of fetch: the newest)"
     )
-    found.add_argument("--bucket", default="", help="the results bucket of a stack that is gone, or without Pulumi")
-    found.add_argument("--region", default="", help="its region (default: the stack's, AWS_REGION or the profile's)")
-    judged = _Parser(add_help=False)
-    judged.add_argument("--gate", action="append", metavar="EXPR", help='such as "read.p99 < 5ms"; repeatable')
+    a_run.add_argument("--bucket", default="", help="the results bucket of a stack that is gone, or without Pulumi")
+    a_run.add_argument("--region", default="", help="its region (default: the stack's, AWS_REGION or the profile's)")
+    judged = Parser(add_help=False)
+    add_gate(judged)
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
-    steps.add_parser("preflight", parents=[shared], help="tools, credentials, quotas, and what it will cost")
-    steps.add_parser("up", parents=[shared], help="deploy the stack")
-    steps.add_parser("start", parents=[shared], help="start the load")
-    reshard = steps.add_parser("reshard", parents=[shared], help="change the number of shards under load")
+    steps.add_parser("preflight", parents=[stack], help="tools, credentials, quotas, and what it will cost")
+    steps.add_parser("up", parents=[stack], help="deploy the stack")
+    steps.add_parser("start", parents=[stack], help="start the load")
+    reshard = steps.add_parser("reshard", parents=[stack], help="change the number of shards under load")
     reshard.add_argument("--to", type=_shards, required=True, metavar="N", help="shards to have afterwards")
-    steps.add_parser("wait", parents=[shared, found], help="follow the run to its end")
-    collect = steps.add_parser("collect", parents=[shared, found], help="bring the run folder here")
-    collect.add_argument("--no-function-log", action="store_true", help="leave the function's log lines out")
-    steps.add_parser("audit", parents=[shared, found], help="check every acknowledged session")
-    steps.add_parser("report", parents=[shared, found, judged], help="make the report")
-    fetch = steps.add_parser(
-        "fetch",
-        parents=[shared, found, judged],
-        help="collect, audit, report the newest run, whoever started it",
+    steps.add_parser("wait", parents=[stack, a_run], help="follow the run to its end")
+    steps.add_parser("collect", parents=[stack, a_run], help="bring the run folder here")
+    steps.add_parser("audit", parents=[stack, a_run], help="check every acknowledged session")
+    steps.add_parser("report", parents=[stack, a_run, judged], help="make the report")
+    steps.add_parser(
+        "fetch", parents=[stack, a_run, judged], help="collect, audit, report the newest run, whoever started it"
     )
-    fetch.add_argument("--no-function-log", action="store_true", help="leave the function's log lines out")
-    destroy = steps.add_parser("destroy", parents=[shared], help="remove the stack, list what is left")
+    destroy = steps.add_parser("destroy", parents=[stack], help="remove the stack, list what is left")
     destroy.add_argument("--yes", action="store_true", help="also when a run is not collected")
     rights = steps.add_parser("policy", help="the least-privilege policies that whoever deploys needs, as JSON")
     rights.add_argument("--stack", default="dev", help="Pulumi stack (default: dev)")
     rights.add_argument("--out", type=Path, metavar="DIR", help="write a file each, print the commands that make them")
-    ui = steps.add_parser("ui", parents=[shared], help="open the web UI's port on this machine")
+    ui = steps.add_parser("ui", parents=[stack], help="open the web UI's port on this machine")
     ui.add_argument("--port", type=int, default=8089, help="local port (default: 8089)")
-    run = steps.add_parser("run", parents=[shared, judged], help="all of it; needs --destroy or --keep")
+    run = steps.add_parser("run", parents=[stack, judged], help="all of it; needs --destroy or --keep")
     run.add_argument("--to", type=_shards, default=None, metavar="N", help="shards afterwards (default: one more)")
-    run.add_argument("--reshard-at", type=_share, default=0.65, metavar="SHARE", help="65%% of the run, or none")
-    run.add_argument("--no-function-log", action="store_true", help="leave the function's log lines out")
+    run.add_argument(
+        "--reshard-at", type=_share_or_none, default=0.65, metavar="SHARE", help="65%% of the run, or none"
+    )
     after = run.add_mutually_exclusive_group()
     after.add_argument("--destroy", action="store_true", help="remove the stack after the report")
     after.add_argument("--keep", action="store_true", help="leave the stack standing: it goes on costing")
@@ -109,61 +95,108 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _do(experiment: Experiment, options: argparse.Namespace) -> int:
+def _plan(stack: Stack, state: State, options: argparse.Namespace) -> Plan:
+    """What `run` was asked for; the same command goes on with what it was asked for first."""
+    asked = state.get("asked")
+    if asked is None:
+        before = stack.settings.shard_count
+        asked = {"from": before, "to": options.to or before + 1, "reshard_at": options.reshard_at}
+    if options.to is not None and options.to != asked["to"]:
+        said = f"{options.to}, and the run that is to go on has {asked['to']}"
+        raise UsageError("run", "--to", said, "leave it out")
+    moves: list[Move] = []
+    if asked["reshard_at"] is not None:
+        schedule = demand.schedule(stack.settings, stack.root)
+        moves = plan_reshard(schedule, float(asked["reshard_at"]), int(asked["to"]), sham=False)
+    state.save(asked=asked)
+    return Plan(tuple(moves), (int(asked["from"]), int(asked["to"])), MIGRATION)
+
+
+def _do(experiment: Experiment, stack: Stack, options: argparse.Namespace) -> int:
     step: str = options.step
+    state = experiment.state
     if step == "run":
-        return experiment.run(to=options.to, reshard_at=options.reshard_at, destroy=options.destroy)
+        plan = _plan(stack, state, options)
+        if not state.done("start") and not state.done("up"):
+            _preflight(stack, state, plan.shards[1])
+        return experiment.run(plan, down=options.destroy)
     if step in ("report", "fetch"):
         return experiment.report() if step == "report" else experiment.fetch()
-    if step == "reshard":
-        experiment.reshard(options.to)
+    if step == "preflight":
+        _preflight(stack, state, None)
+    elif step == "reshard":
+        experiment.change(Move("real", 0.0, options.to))
     elif step == "destroy":
-        experiment.destroy(sure=options.yes)
+        experiment.down()
     elif step == "ui":
-        experiment.ui(options.port)
+        _show_ui(stack, options.port)
     else:
         getattr(experiment, step)()
     return OK
+
+
+def _preflight(stack: Stack, state: State, shards: int | None) -> None:
+    with stack.screen.step("preflight"):
+        preflight.look(stack, state, shards)
+
+
+def _show_ui(stack: Stack, local_port: int) -> None:
+    """Open the port-forward and keep it until Ctrl-C."""
+    with stack.port_forward("ui", local_port=local_port) as forward:
+        stack.screen.say(f"{forward.url}  (Ctrl-C ends it; the load goes on)")
+        while not forward.ended():
+            stack.cloud.sleep(1)
+    raise ExperimentError(f"ui: {forward.url}: the session ended; the load goes on, run the same command again")
+
+
+def _state(stack: Stack, options: argparse.Namespace) -> State:
+    """What was done so far. A run that was only named, or started elsewhere, is no part of what goes on here."""
+    state = State.load(options.runs, options.stack)
+    mine = state.get("run_id")
+    if options.step not in ("wait", "collect", "audit", "report", "fetch"):
+        return state
+    if mine and options.run in ("", mine) and options.step != "fetch":
+        return state
+    named = options.run or stack.newest(options.step)
+    return state if named == mine else state.of_another(named, options.runs / named)
 
 
 def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     """Run one command and give its exit code."""
     options = _options(arguments)
     words = list(arguments) if arguments is not None else sys.argv[1:]
-    screen = Screen()
-    experiment = None
-    try:
-        if options.step == "policy":
-            return policy.run(options.stack, options.out)
-        texts = [*gates.read_gates(DEFAULT_GATES), *(getattr(options, "gate", None) or ())]
-        for text in texts:
-            gates.parse(text)
-        # The UI only looks: it may be open beside a run.
-        with contextlib.nullcontext() if options.step == "ui" else locked(options.runs, options.stack):
-            wanted = Wanted(
-                stack=options.stack,
-                root=root,
-                runs=options.runs,
-                bucket=getattr(options, "bucket", ""),
-                region=getattr(options, "region", ""),
-                run_id=getattr(options, "run", "") or "",
-                function_log=not getattr(options, "no_function_log", False),
-                gates=texts,
-                command="python -m experiment " + shlex.join(words),
-                patience_s=PATIENCE_S if sys.stdin.isatty() else 0.0,
-            )
-            experiment = Experiment(wanted, State.load(options.runs, options.stack), screen)
-            code = _do(experiment, options)
-    except (UsageError, gates.GateError, RunFolderError) as error:
-        sys.stderr.write(f"{error}\n")
-        code = USAGE
-    except StepError as error:
-        sys.stderr.write(f"{error}\n")
-        code = INVALID
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        code = INVALID
-    standing = experiment.standing() if experiment is not None and options.step not in ("report", "ui") else ""
+    place: Aws | None = None
+    with Screen(expected={step: f"{known.text()} ({known.source})" for step, known in EXPECTED.items()}) as screen:
+        try:
+            if options.step == "policy":
+                return policy.run(options.stack, options.out)
+            gates = gates_of(getattr(options, "gate", []))
+            # The UI only looks: it may be open beside a run.
+            with contextlib.nullcontext() if options.step == "ui" else locked(options.runs, options.stack):
+                stack = Stack(
+                    options.stack,
+                    screen,
+                    root=root,
+                    runs=options.runs,
+                    bucket=getattr(options, "bucket", ""),
+                    region=getattr(options, "region", ""),
+                    patience_s=PATIENCE_S if sys.stdin.isatty() else 0.0,
+                )
+                state = _state(stack, options)
+                place = Aws(stack, state, sure=getattr(options, "yes", False))
+                command = "python -m experiment " + shlex.join(words)
+                notes = {"stack": options.stack, "command": command}
+                code = _do(Experiment(place, state, screen, gates=gates, notes=notes), stack, options)
+        except (RunFolderError, ProfileError) as error:
+            screen.problem(str(error))
+            code = USAGE
+        except ExperimentError as error:
+            screen.problem(str(error))
+            code = error.exit_code
+        except KeyboardInterrupt:
+            screen.problem("interrupted")
+            code = INVALID
+    standing = place.standing() if place is not None and options.step not in ("report", "ui") else ""
     if standing:
         sys.stderr.write(standing + "\n")
     return code

@@ -1,56 +1,107 @@
-"""Ask the audit function, inside the VPC, whether the cache still holds every session that was acknowledged."""
+"""Reads every acknowledged session back after the run: the declared audit function compares, this adds up."""
 
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from contract import runfolder
-from experiment.cloud import Cloud
-from experiment.errors import StepError, asking
+from experiment.errors import ExperimentError, StepError, UsageError
 
-BATCH = 5_000  # what the function takes in one call (docs/architecture.md)
+BATCH = 5_000  # what the function takes in one call (docs/function.md)
 AT_A_TIME = 4  # few enough for an account's smallest concurrency limit of 10
 _EXAMPLES = 20
 _SESSION_BYTES = 16
 
+Ask = Callable[[Sequence[str]], Mapping[str, Any]]
+
 
 @dataclass
-class Audit:
+class Tally:
     """What is known so far; on disk after every batch, so that an interrupted audit goes on."""
 
     acknowledged: int
-    done: set[int] = field(default_factory=set[int])
+    batches: set[int] = field(default_factory=set[int])
     checked: int = 0
     missing: int = 0
     different: int = 0
     examples: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     seconds: float = 0.0
 
-    @property
-    def complete(self) -> bool:
-        """Every acknowledged session was looked at."""
-        return self.checked == self.acknowledged
+    def add(self, number: int, batch: Sequence[str], answer: Mapping[str, Any]) -> None:
+        """One batch was checked; a session that is acknowledged twice counts twice, as in sessions.bin."""
+        self.batches.add(number)
+        self.checked += len(batch)
+        for problem in ("missing", "different"):
+            named = set(answer[problem])
+            count = sum(1 for session in batch if session in named)
+            setattr(self, problem, getattr(self, problem) + count)
+            room = _EXAMPLES - len(self.examples)
+            self.examples += [{"session": str(session), "problem": problem} for session in answer[problem][:room]]
 
-    def result(self) -> dict[str, Any]:
+    def result(self, problem: str = "") -> dict[str, Any]:
         """audit.json, as docs/run-folder.md has it."""
+        result = asdict(self)
+        del result["batches"]
+        complete = self.checked == self.acknowledged and not problem
         return {
-            "complete": self.complete,
-            "acknowledged": self.acknowledged,
-            "checked": self.checked,
-            "missing": self.missing,
-            "different": self.different,
-            "examples": self.examples,
+            "complete": complete,
+            **result,
             "seconds": round(self.seconds, 3),
+            **({"problems": [problem]} if problem else {}),
         }
 
 
-def sessions(path: Path) -> Iterator[list[str]]:
-    """The acknowledged sessions in batches; a half session at the end (a cut file) is left out."""
+def audit(folder: Path, ask: Ask, say: Callable[[int, int], None] = lambda _checked, _of: None) -> dict[str, Any]:
+    """Check every session of the run folder, write audit.json, return what it says.
+
+    Args:
+        folder: the run folder.
+        ask: calls the audit function with at most BATCH different sessions and returns its answer.
+        say: told how many of how many are checked.
+
+    Raises:
+        ExperimentError: the function could not be asked, or its answer is no audit. What was checked is kept, and
+            audit.json says that it is not complete; the next call goes on with the rest.
+    """
+    path = folder / runfolder.SESSIONS
+    tally = _resume(folder, (path.stat().st_size if path.exists() else 0) // _SESSION_BYTES)
+    began = time.monotonic() - tally.seconds
+    try:
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            todo = ((number, batch) for number, batch in enumerate(_batches(path)) if number not in tally.batches)
+            for number, batch, answer in _ask_all(pool, ask, todo):
+                tally.seconds = time.monotonic() - began
+                tally.add(number, batch, answer)
+                _keep(folder, tally)
+                say(tally.checked, tally.acknowledged)
+    except UsageError:  # nobody could be asked: no audit was made
+        raise
+    except ExperimentError as error:
+        runfolder.write_json(folder / runfolder.AUDIT, tally.result(str(error)))
+        raise
+    tally.seconds = time.monotonic() - began
+    result = tally.result()
+    runfolder.write_json(folder / runfolder.AUDIT, result)
+    _partial(folder).unlink(missing_ok=True)
+    return result
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a run folder holds an audit of every acknowledged session."""
+    try:
+        result: Any = json.loads((folder / runfolder.AUDIT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return isinstance(result, dict) and cast("dict[str, Any]", result).get("complete") is True
+
+
+def _batches(path: Path) -> Iterator[list[str]]:
+    """The acknowledged sessions, BATCH at a time; a half session at the end (a cut file) is left out."""
     if not path.exists():
         return
     with path.open("rb") as stream:
@@ -60,108 +111,60 @@ def sessions(path: Path) -> Iterator[list[str]]:
                 yield [str(uuid.UUID(bytes=chunk[at : at + 16])) for at in range(0, whole, _SESSION_BYTES)]
 
 
-def audit(
-    cloud: Cloud, function: str, folder: Path, say: Callable[[int, int], None] = lambda _checked, _of: None
-) -> dict[str, Any]:
-    """Check every session of the run folder, write audit.json, return what it says."""
-    path = folder / runfolder.SESSIONS
-    found = _resume(folder, (path.stat().st_size if path.exists() else 0) // _SESSION_BYTES)
-    began = time.monotonic() - found.seconds
-    todo = ((number, batch) for number, batch in enumerate(sessions(path)) if number not in found.done)
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        # A few batches ahead of the answers, so that memory does not grow with the run.
-        running: dict[Any, int] = {}
-        try:
-            for number, batch in todo:
-                running[pool.submit(_ask, cloud, function, batch)] = number
-                if len(running) >= 2 * AT_A_TIME:
-                    _take(running, found, folder, began, say)
-            while running:
-                _take(running, found, folder, began, say)
-        except BaseException:
-            # What the other batches found is worth keeping: those that wait are dropped, those under way are taken.
-            for future in running:
-                future.cancel()
-            for future, number in running.items():
-                if not future.cancelled() and future.exception() is None:
-                    _note(number, future.result(), found, folder)
-            raise
-    found.seconds = time.monotonic() - began
-    result = found.result()
-    _write_json(folder / runfolder.AUDIT, result)
-    _partial(folder).unlink(missing_ok=True)
-    return result
+def _ask_all(
+    pool: ThreadPoolExecutor, ask: Ask, todo: Iterator[tuple[int, list[str]]]
+) -> Iterator[tuple[int, list[str], Mapping[str, Any]]]:
+    """Ask a few batches ahead of the answers, so that memory does not grow with the run.
+
+    After a failure the batches that wait are dropped; those under way are still yielded before it is raised.
+    """
+    running: dict[Future[Mapping[str, Any]], tuple[int, list[str]]] = {}
+    failure: BaseException | None = None
+    while True:
+        while failure is None and len(running) < 2 * AT_A_TIME and (entry := next(todo, None)) is not None:
+            running[pool.submit(_checked, ask, entry[1])] = entry
+        if not running:
+            break
+        future = next(as_completed(running))
+        number, batch = running.pop(future)
+        if (error := future.exception()) is None:
+            yield number, batch, future.result()
+        elif failure is None:
+            failure = error
+            for waiting in [waiting for waiting in running if waiting.cancel()]:
+                del running[waiting]
+    if failure is not None:
+        raise failure
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether a run folder holds an audit of every acknowledged session."""
-    try:
-        result = json.loads((folder / runfolder.AUDIT).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return False
-    return isinstance(result, dict) and cast("dict[str, Any]", result).get("complete") is True
-
-
-def _take(running: dict[Any, int], found: Audit, folder: Path, began: float, say: Callable[[int, int], None]) -> None:
-    future = next(as_completed(running))
-    number = running.pop(future)
-    found.seconds = time.monotonic() - began
-    _note(number, future.result(), found, folder)
-    say(found.checked, found.acknowledged)
-
-
-def _note(number: int, answer: dict[str, Any], found: Audit, folder: Path) -> None:
-    missing, different = answer["missing"], answer["different"]
-    found.done.add(number)
-    found.checked += int(answer["checked"])
-    found.missing += len(missing)
-    found.different += len(different)
-    for problem, names in (("missing", missing), ("different", different)):
-        room = _EXAMPLES - len(found.examples)
-        found.examples += [{"session": str(name), "problem": problem} for name in names[:room]]
-    _write_json(_partial(folder), {**found.result(), "done": sorted(found.done)})
-
-
-def _ask(cloud: Cloud, function: str, batch: list[str]) -> dict[str, Any]:
-    resource = f"function {function}"
-    with asking("audit", resource, "lambda:InvokeFunction"):
-        answer = cloud.functions.invoke(FunctionName=function, Payload=json.dumps({"sessions": batch}).encode())
-        body = answer["Payload"].read()
-    again = "see its log group, then run `python -m experiment audit` again: it goes on"
-    if answer.get("FunctionError"):
-        raise StepError("audit", resource, f"it failed: {body[:500].decode(errors='replace')}", again)
-    try:
-        told: Any = json.loads(body)
-    except ValueError:
-        told = None
-    if not isinstance(told, dict) or not {"checked", "missing", "different"} <= cast("dict[str, Any]", told).keys():
-        raise StepError("audit", resource, f"an answer that is no audit: {body[:200]!r}", again)
-    result = cast("dict[str, Any]", told)
-    if result["checked"] != len(batch):
-        raise StepError("audit", resource, f"it checked {result['checked']} of {len(batch)} sessions", again)
-    return result
+def _checked(ask: Ask, batch: Sequence[str]) -> Mapping[str, Any]:
+    """The function's answer for a batch, which must have looked at every session of it."""
+    different = list(dict.fromkeys(batch))
+    answer = ask(different)
+    again = "see the log of the audit function, then audit again: it goes on"
+    if not {"checked", "missing", "different"} <= answer.keys():
+        raise StepError("audit", "the audit function", f"an answer that is no audit: {str(dict(answer))[:200]}", again)
+    if answer["checked"] != len(different):
+        why = f" ({answer['error']})" if "error" in answer else ""
+        said = f"it checked {answer['checked']} of {len(different)} sessions{why}"
+        raise StepError("audit", "the audit function", said, again)
+    return answer
 
 
 def _partial(folder: Path) -> Path:
     return folder / ".audit.partial.json"
 
 
-def _resume(folder: Path, acknowledged: int) -> Audit:
-    found = Audit(acknowledged)
+def _keep(folder: Path, tally: Tally) -> None:
+    runfolder.write_json(_partial(folder), {**asdict(tally), "batches": sorted(tally.batches)})
+
+
+def _resume(folder: Path, acknowledged: int) -> Tally:
     try:
-        before = json.loads(_partial(folder).read_text(encoding="utf-8"))
+        before: dict[str, Any] = json.loads(_partial(folder).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        return found
+        return Tally(acknowledged)
     if before.get("acknowledged") != acknowledged:
-        return found
-    found.done = set(before["done"])
-    found.checked, found.missing, found.different = before["checked"], before["missing"], before["different"]
-    found.examples, found.seconds = before["examples"], before["seconds"]
-    return found
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a small JSON file in one step."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)
+        return Tally(acknowledged)
+    batches = set(before.pop("batches"))
+    return Tally(**before, batches=batches)

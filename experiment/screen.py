@@ -1,70 +1,131 @@
-"""What the user sees: each step with its expected duration, how far it is, how long it took."""
+"""What the user sees of an experiment: its steps, the running load, what is said and what went wrong."""
 
+import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 from rich.table import Table
 
-from experiment.durations import EXPECTED
-
-_QUIET_EVERY_S = 30.0  # without a terminal, a line of progress at most this often
+from experiment.place import Progress as LoadProgress
 
 
 class Screen:
-    """Steps on a terminal with a live line at the bottom; in a pipeline's log plain lines, now and then."""
+    """Steps on a terminal with live lines at the bottom; in a pipeline's log plain lines, now and then.
 
-    def __init__(self, console: Console | None = None) -> None:
+    Args:
+        expected: how long a step takes and where that figure comes from, by the step's name.
+        quiet_every_s: without a terminal, a line of progress at most this often.
+        console: where to print.
+    """
+
+    def __init__(
+        self, *, expected: Mapping[str, str] | None = None, quiet_every_s: float = 30.0, console: Console | None = None
+    ) -> None:
         self.console = console or Console(highlight=False, soft_wrap=True)
+        self.slots = ""
+        self._expected = expected or {}
+        self._quiet_every_s = quiet_every_s
         self._status: Status | None = None
-        self._last_line = 0.0
+        self._live: Live | None = None
+        self._bar = Progress(BarColumn(None), TextColumn("{task.percentage:>3.0f} %"), expand=True)
+        self._task = self._bar.add_task("", total=1.0)
+        self._last_line_s = float("-inf")
         self._step = ""
+
+    def __enter__(self) -> Self:
+        """Nothing is drawn before the first step."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Give the terminal back."""
+        self.end_live()
 
     @contextmanager
     def step(self, name: str) -> Generator[None]:
         """A step from its first line to its last."""
-        expected = EXPECTED.get(name)
-        self.console.print(
-            f"[bold]{name}[/]" + (f"  {expected.text()} ({escape(expected.source)})" if expected else "")
-        )
-        began, outer = time.monotonic(), self._step
+        self.end_live()
+        self.console.print(f"[bold]{name}[/]  {escape(self._expected.get(name, ''))}".rstrip())
+        began_s, outer = time.monotonic(), self._step
         self._step = name
-        live = self.console.is_terminal and self._status is None
-        if live:
-            self._status = self.console.status(name)
-            self._status.start()
         try:
             yield
         finally:
-            if live and self._status is not None:
-                self._status.stop()
-                self._status = None
+            self.end_live()
             self._step = outer
-            seconds = time.monotonic() - began
-            self.console.print(
-                f"  {name} took {seconds / 60:.1f} min" if seconds >= 60 else f"  {name}: {seconds:.0f} s"
-            )
+            seconds = time.monotonic() - began_s
+            took = f"took {seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
+            self.console.print(f"  [dim]{name}: {took}[/]")
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self.console.print(f"  {escape(text)}")
+        self.end_live()
+        self.console.print("\n".join(f"  {line}" if line else "" for line in escape(text).split("\n")))
+
+    def problem(self, text: str) -> None:
+        """Something that went wrong and will be in the report."""
+        self.end_live()
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
     def progress(self, text: str) -> None:
-        """How far it is: replaces the last such line on a terminal."""
-        if self._status is not None:
+        """How far a step is: replaces the last such line on a terminal."""
+        if self.console.is_terminal and self._live is None:
+            if self._status is None:
+                self._status = self.console.status("")
+                self._status.start()
             self._status.update(f"{self._step}: {escape(text)}")
-        elif time.monotonic() - self._last_line >= _QUIET_EVERY_S:
-            self._last_line = time.monotonic()
-            self.say(text)
+        elif self._due():
+            self.console.print(f"  {escape(text)}")
 
-    def table(self, title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-        """A small table."""
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold")
+    def load(self, seen: LoadProgress) -> None:
+        """The running load."""
+        cells = {
+            "second": f"{max(0.0, seen.t_s):.0f} of {seen.duration_s:.0f}",
+            **seen.cells,
+            "slots": self.slots or "-",
+        }
+        if not self.console.is_terminal:
+            if self._due():
+                self.console.print("  " + "  ".join(f"{escape(name)} {escape(value)}" for name, value in cells.items()))
+            return
+        table = Table(expand=True, box=None, padding=(0, 1))
+        for name in cells:
+            table.add_column(name, justify="right", header_style="dim")
+        table.add_row(*map(escape, cells.values()))
+        self._bar.update(self._task, completed=min(1.0, max(0.0, seen.t_s) / max(seen.duration_s, 1e-9)))
+        group = Group(self._bar, table)
+        if self._live is None:
+            self.end_live()
+            self._live = Live(group, console=self.console, refresh_per_second=4)
+            self._live.start()
+        else:
+            self._live.update(group)
+
+    def end_live(self) -> None:
+        """Take the live lines away; the load's last state stays on the screen."""
+        for shown in (self._status, self._live):
+            if shown is not None:
+                shown.stop()
+        self._status = self._live = None
+
+    def table(self, rows: list[tuple[str, ...]]) -> None:
+        """A small table without headings."""
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for _ in rows[0] if rows else ():
+            table.add_column(overflow="fold")
         for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
+            table.add_row(*map(escape, row))
         self.console.print(table)
+
+    def _due(self) -> bool:
+        if time.monotonic() - self._last_line_s < self._quiet_every_s:
+            return False
+        self._last_line_s = time.monotonic()
+        return True

@@ -12,14 +12,15 @@ from typing import Any, cast
 
 from experiment.errors import UsageError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
 class State:
     """One experiment on one stack: what was asked for, which steps are done, what they found."""
 
-    path: Path
+    path: Path | None
+    """None: nothing outlives the command, and nothing is kept."""
     data: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
@@ -36,9 +37,22 @@ class State:
             raise UsageError("state", str(path), "written by another version", "remove it; AWS keeps what is running")
         return cls(path, cast("dict[str, Any]", content))
 
+    @classmethod
+    def in_memory(cls, stack: str) -> "State":
+        """The state of what ends with this command."""
+        return cls(None, {"format": FORMAT, "stack": stack, "steps": {}})
+
+    def of_another(self, run_id: str, folder: Path) -> "State":
+        """For a run that is no part of what goes on here; of this state it has the events that nobody wrote yet."""
+        other = State.in_memory(str(self.data["stack"]))
+        other.save(run_id=run_id, folder=str(folder), events=self.get("events", []))
+        return other
+
     def save(self, **changes: Any) -> None:
         """Note facts; they are on disk when this returns."""
         self.data.update(changes)
+        if self.path is None:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         with beside.open("w", encoding="utf-8") as stream:
@@ -67,7 +81,9 @@ class State:
 
     def renew(self) -> None:
         """Forget everything: another stack stands under the same name."""
-        self.data = {key: self.data[key] for key in ("format", "stack", "run", "usd_per_hour") if key in self.data}
+        self.data = {
+            key: self.data[key] for key in ("format", "stack", "asked", "plan", "usd_per_hour") if key in self.data
+        }
         self.data["steps"] = {}
         self.save()
 
@@ -86,6 +102,8 @@ class State:
 
     def archive(self, folder: Path) -> None:
         """The run is over: its state goes into the run folder, and the next one begins on the stack as it stands."""
+        if self.path is None:
+            return
         (folder / "experiment.json").write_text(json.dumps(self.data, indent=1) + "\n", encoding="utf-8")
         up = {"up": {"began_at_unix_s": self.began_at("up")}} if self.began_at("up") else {}
         stays = {key: self.data[key] for key in ("format", "stack", "usd_per_hour") if key in self.data}

@@ -1,11 +1,21 @@
 """`python -m rehearsal`: add a shard to a real cluster under load on this machine, and report what it did."""
 
+import signal
 import sys
+import time
 from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
 
+from experiment.driver import Experiment
+from experiment.errors import USAGE, OptionsError
+from experiment.screen import Screen
+from experiment.state import State
+from infra.settings import shown
 from rehearsal import options
-from rehearsal.run import Rehearsal
-from rehearsal.view import View
+from rehearsal.place import Here
+
+_LINE_EVERY_S = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -13,11 +23,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         chosen = options.read(given)
-    except options.UsageError as error:
+    except OptionsError as error:
         sys.stderr.write("".join(f"python -m rehearsal: {line}\n" for line in str(error).splitlines()))
-        return options.USAGE
-    with View() as view:
-        return Rehearsal(chosen, view).run()
+        return USAGE
+    # A shell that runs this in the background lets it ignore Ctrl-C; SIGTERM is to end it in the same good order.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    run_dir = (chosen.out or options.default_out(chosen.stack, time.time())).resolve()
+    with Screen(quiet_every_s=_LINE_EVERY_S) as screen:
+        place = Here(chosen, run_dir, screen)
+        notes = {"stack": chosen.stack, "settings": shown(chosen.settings), "command": chosen.command}
+        experiment = Experiment(place, State.in_memory(chosen.stack), screen, gates=chosen.gates, notes=notes)
+        return experiment.run(chosen.plan, down=False)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

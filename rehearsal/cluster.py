@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from experiment.errors import ExperimentError
 from rehearsal.ports import free_ports
 from rehearsal.processes import Process, ProcessError, Processes
 
@@ -25,7 +26,7 @@ SLOTS = 16384
 _START_LIMIT_S = 20.0
 
 
-class ClusterError(Exception):
+class ClusterError(ExperimentError):
     """The cluster could not be formed or changed; the message says which node and what it answered."""
 
 

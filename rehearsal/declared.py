@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from rehearsal.program import ProgramError, Resource
+from experiment.program import ProgramError, Resource
 
 T = TypeVar("T")
 

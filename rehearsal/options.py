@@ -5,19 +5,18 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import NoReturn
 
 from contract import profiles, runfolder
 from contract.profiles import ProfileError
 from contract.schedule import Schedule
+from experiment.command import EXIT_CODES, Parser, add_gate, gates_of, share
+from experiment.errors import OptionsError
+from experiment.plan import Move, Plan, cycles_duration_s, plan_cycles, plan_reshard
 from infra import settings as infra_settings
 from infra.settings import Settings, SettingsError
-from rehearsal.moves import PlanError, PlannedMove, cycles_duration_s, plan_cycles, plan_reshard
 from rehearsal.reshard import SLOTS_PER_S, Migration
 
-USAGE = 64
 DEFAULT_COMPRESS = "24"
 # A stall of a quarter of a second at the default peak of 900/s has 225 invocations in flight. 64 were too few: 85
 # invocations waited for one in the second in which slots began to move one by one.
@@ -26,10 +25,6 @@ _ENVIRONMENTS = 256
 _FLANK_S = {"slots": 10.0, "atomic": 10.0}
 _ROOM_S = {"slots": 45.0, "atomic": 12.0}
 _CYCLES_PROFILE = "steady"
-
-
-class UsageError(ValueError):
-    """What was asked for cannot be rehearsed; one line a problem."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +36,9 @@ class Options:
     settings: Settings
     profile_file: Path | None
     schedule: Schedule
-    shards: tuple[int, int]
-    moves: list[PlannedMove]
+    plan: Plan
     migration: Migration
     slots_per_s: float
-    cycles: int | None
-    seed: int
     out: Path | None
     server: Path | None
     environments: int
@@ -54,17 +46,11 @@ class Options:
     command: str
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Say what was wrong in one line; usage errors exit 64."""
-        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
 def read(arguments: Sequence[str]) -> Options:
     """Read the command line; every setting and file is checked here.
 
     Raises:
-        UsageError: something cannot be used; nothing has been started.
+        OptionsError: something cannot be used; nothing has been started.
         SystemExit: argparse's own complaints (64) and --help (0).
     """
     given = _parser().parse_args(arguments)
@@ -87,44 +73,41 @@ def read(arguments: Sequence[str]) -> Options:
         values["shardCount"] = shards[0]
         settings = infra_settings.check(values)
     except SettingsError as error:
-        raise UsageError("\n".join(error.problems)) from error
+        raise OptionsError("\n".join(error.problems)) from error
     migration: Migration = given.migration
-    moves, schedule = _plan(given, settings, str(profile_file or settings.load_profile), shards)
+    plan, schedule = _plan(given, settings, str(profile_file or settings.load_profile), shards)
     if given.cycles and "loadCompress" not in overrides:
         # The constant rate need last only as long as the moves do.
-        needed_s = moves[-1].at_s + _FLANK_S[migration] + _ROOM_S[migration]
+        needed_s = plan.moves[-1].at_s + _FLANK_S[migration] + _ROOM_S[migration]
         values["loadCompress"] = f"{math.floor(schedule.duration_s / needed_s * 1000) / 1000:.3f}"
         settings = infra_settings.check(values)
-        moves, schedule = _plan(given, settings, str(profile_file or settings.load_profile), shards)
+        plan, schedule = _plan(given, settings, str(profile_file or settings.load_profile), shards)
     if given.out is not None and given.out.exists():
-        raise UsageError(f"--out {given.out}: it exists already; name a folder that does not, or remove it")
+        raise OptionsError(f"--out {given.out}: it exists already; name a folder that does not, or remove it")
     if given.server is not None and not given.server.is_file():
-        raise UsageError(f"--server {given.server}: no such file; name a valkey-server or redis-server program")
+        raise OptionsError(f"--server {given.server}: no such file; name a valkey-server or redis-server program")
     return Options(
         stack=given.stack,
         values=values,
         settings=settings,
         profile_file=profile_file,
         schedule=schedule,
-        shards=shards,
-        moves=moves,
+        plan=plan,
         migration=migration,
         slots_per_s=given.slots_per_s,
-        cycles=given.cycles,
-        seed=given.seed,
         out=given.out,
         server=given.server,
         environments=given.environments,
-        gates=given.gate,
+        gates=gates_of(given.gate),
         command="python -m rehearsal " + " ".join(arguments),
     )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m rehearsal",
         description="Add a shard to a real Valkey cluster under load, on this machine, and report what it did.",
-        epilog="Exit codes: 0 valid and every gate held, 1 a gate failed, 2 the run is INVALID, 64 usage error.",
+        epilog=EXIT_CODES,
     )
     parser.add_argument("--load-profile", metavar="NAME|FILE", help="a profile of locust/profiles or a file")
     parser.add_argument("--load-scale", metavar="X", help="factor on the rates (default: setting loadScale)")
@@ -132,7 +115,9 @@ def _parser() -> argparse.ArgumentParser:
         "--load-compress", metavar="N", help=f"divide durations by N, keep rates (default: {DEFAULT_COMPRESS})"
     )
     parser.add_argument("--shards", default="1:2", metavar="A:B", help="shards before and after (default: 1:2)")
-    parser.add_argument("--reshard-at", default="65%", metavar="P%", help="of the run's length (default: 65%%)")
+    parser.add_argument(
+        "--reshard-at", type=share, default=0.65, metavar="SHARE", help="of the run's length (default: 65%%)"
+    )
     parser.add_argument(
         "--migration", choices=("slots", "atomic"), default="slots", help="slot by slot, or CLUSTER MIGRATESLOTS"
     )
@@ -150,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of Pulumi.yaml")
     parser.add_argument("--stack", default="dev", help="whose Pulumi.<stack>.yaml is read (default: dev)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/<UTC start>-<stack>)")
-    parser.add_argument("--gate", action="append", default=[], metavar="EXPR", help='such as "read.p99 < 5ms"')
+    add_gate(parser)
     parser.add_argument("--server", type=Path, metavar="PATH", help="a valkey-server or redis-server of your own")
     parser.add_argument(
         "--environments",
@@ -162,53 +147,56 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plan(
-    given: argparse.Namespace, settings: Settings, name: str, shards: tuple[int, int]
-) -> tuple[list[PlannedMove], Schedule]:
+def _plan(given: argparse.Namespace, settings: Settings, name: str, shards: tuple[int, int]) -> tuple[Plan, Schedule]:
     try:
-        profile = profiles.load(name, scale=settings.load_scale, compress=settings.load_compress)
-        schedule = Schedule(profile)
-        if given.cycles is None:
-            return plan_reshard(schedule, _fraction(given.reshard_at), shards[1]), schedule
-    except (ProfileError, PlanError) as error:
-        raise UsageError(str(error)) from error
+        schedule = Schedule(profiles.load(name, scale=settings.load_scale, compress=settings.load_compress))
+    except ProfileError as error:
+        raise OptionsError(str(error)) from error
+    moves = (
+        plan_reshard(schedule, given.reshard_at, shards[1], sham=True)
+        if given.cycles is None
+        else _cycles(given, schedule, name, shards)
+    )
+    plan = Plan(
+        moves=tuple(moves),
+        shards=shards,
+        migration=given.migration,
+        slots_per_s=given.slots_per_s if given.migration == "slots" else None,
+        cycles=given.cycles,
+        seed=None if given.cycles is None else given.seed,
+    )
+    return plan, schedule
+
+
+def _cycles(given: argparse.Namespace, schedule: Schedule, name: str, shards: tuple[int, int]) -> list[Move]:
     if given.cycles < 1:
-        raise UsageError(f"--cycles {given.cycles}: must be at least 1; 8 or more give an interval")
+        raise OptionsError(f"--cycles {given.cycles}: must be at least 1; 8 or more give an interval")
     flank_s, room_s = _FLANK_S[given.migration], _ROOM_S[given.migration]
     needed_s = cycles_duration_s(given.cycles, flank_s=flank_s, room_s=room_s)
     if len({(phase.rate_from, phase.rate_to) for phase in schedule.phases}) != 1 or (
         schedule.phases[0].rate_from != schedule.phases[0].rate_to
     ):
-        raise UsageError(f"--cycles needs a constant rate; profile {name!r} has ramps: use --load-profile steady")
+        raise OptionsError(f"--cycles needs a constant rate; profile {name!r} has ramps: use --load-profile steady")
     if schedule.duration_s < needed_s:
-        raise UsageError(
+        raise OptionsError(
             f"--cycles {given.cycles} takes {needed_s:.0f} s at least, the profile lasts {schedule.duration_s:.0f} s: "
             "fewer cycles, a longer profile, or a smaller --load-compress"
         )
-    moves = plan_cycles(given.cycles, *shards, flank_s=flank_s, room_s=room_s, seed=given.seed)
-    return moves, schedule
+    return plan_cycles(given.cycles, *shards, flank_s=flank_s, room_s=room_s, seed=given.seed)
 
 
 def _shards(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,3}):(\d{1,3})", text)
     before, after = (int(match[1]), int(match[2])) if match else (0, 0)
     if before < 1 or after < 1 or before == after:
-        raise UsageError(f"--shards {text}: two different numbers of shards, each at least 1, such as 1:2")
+        raise OptionsError(f"--shards {text}: two different numbers of shards, each at least 1, such as 1:2")
     return before, after
-
-
-def _fraction(text: str) -> float:
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%?", text)
-    value = Fraction(match[1]) / 100 if match else Fraction(-1)
-    if not 0 < value < 1:
-        raise UsageError(f"--reshard-at {text}: a percentage of the run between 0 and 100, such as 65%")
-    return float(value)
 
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise UsageError(f"--set {text}: KEY=VALUE, such as --set replicasPerShard=2")
+        raise OptionsError(f"--set {text}: KEY=VALUE, such as --set replicasPerShard=2")
     return name, value
 
 

@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+
+from experiment.errors import ExperimentError
 
 _GUARD = """
 import os, signal, sys, time
@@ -33,7 +34,7 @@ for sig in (signal.SIGTERM, signal.SIGKILL):
 """
 
 
-class ProcessError(Exception):
+class ProcessError(ExperimentError):
     """A process that the rehearsal needs could not be started or ended early; the message says which and why."""
 
 
@@ -85,8 +86,6 @@ class Processes:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        stdin: int | IO[bytes] | None = subprocess.DEVNULL,
-        pass_fds: Sequence[int] = (),
     ) -> Process:
         """Start `command`; its output goes to `<log_dir>/<name>.log`.
 
@@ -99,13 +98,12 @@ class Processes:
             try:
                 popen = subprocess.Popen(
                     command,
-                    stdin=stdin,
+                    stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=dict(env) if env is not None else None,
                     cwd=cwd,
                     start_new_session=True,
-                    pass_fds=pass_fds,
                 )
             except OSError as error:
                 raise ProcessError(f"{name} cannot be started: {command[0]}: {error.strerror}") from error

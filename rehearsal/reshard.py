@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 
 from redis.exceptions import RedisError, ResponseError
 
+from experiment.errors import ExperimentError
 from rehearsal.cluster import SLOTS, Cluster, Node
 
 Migration = Literal["slots", "atomic"]
@@ -36,7 +37,7 @@ _SLOTS_IN_FLIGHT = 32
 SLOTS_PER_S = 300.0
 
 
-class ReshardError(Exception):
+class ReshardError(ExperimentError):
     """Slots could not be moved; the message names the slot, the nodes and the answer. The cluster still serves."""
 
 
@@ -49,7 +50,7 @@ class Emit(Protocol):
 
 
 @dataclass(frozen=True)
-class Move:
+class SlotTransfer:
     """Slots that go from one shard to another, sorted."""
 
     source: int
@@ -66,7 +67,7 @@ class Move:
         return ranges
 
 
-def plan(owners: Mapping[int, int], shards: Sequence[int]) -> list[Move]:
+def plan(owners: Mapping[int, int], shards: Sequence[int]) -> list[SlotTransfer]:
     """Return the fewest slot moves after which each of `shards` owns 16384/len(shards) slots, give or take one.
 
     Args:
@@ -88,14 +89,14 @@ def plan(owners: Mapping[int, int], shards: Sequence[int]) -> list[Move]:
     by_size = sorted(shards, key=lambda number: (-len(held[number]), number))
     wanted = {number: base + (1 if position < rest else 0) for position, number in enumerate(by_size)}
 
-    moves: list[Move] = []
+    moves: list[SlotTransfer] = []
     lacking = [(number, wanted[number] - len(held[number])) for number in shards if wanted[number] > len(held[number])]
     for source in sorted(held):
         spare = held[source][wanted.get(source, 0) :]
         while spare:
             target, lack = lacking.pop(0)
             given, spare = spare[:lack], spare[lack:]
-            moves.append(Move(source, target, tuple(given)))
+            moves.append(SlotTransfer(source, target, tuple(given)))
             if lack > len(given):
                 lacking.insert(0, (target, lack - len(given)))
     return moves
@@ -132,7 +133,7 @@ def reshard(cluster: Cluster, to: int, migration: Migration, emit: Emit, *, slot
 
 def move_slots(
     cluster: Cluster,
-    moves: Sequence[Move],
+    moves: Sequence[SlotTransfer],
     migration: Migration,
     on_progress: Callable[[int], None],
     *,
@@ -229,7 +230,7 @@ def _move_slot(source: Node, target: Node, others: Sequence[Node], slot: int) ->
     return total
 
 
-def _move_atomically(source: Node, target: Node, move: Move) -> int:
+def _move_atomically(source: Node, target: Node, move: SlotTransfer) -> int:
     bounds = [bound for pair in move.ranges for bound in pair]
     state = ""
     for attempt in range(1, _TRIES + 1):

@@ -29,7 +29,7 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d+)?)(?P<unit>us|ms|s|%)?(?![\w.])
       |(?P<name>[A-Za-z_][\w-]*(?:\.(?:"[^"]*"|[A-Za-z_][\w-]*(?:\.9)?|\d+))*)
       |(?P<op><=|>=|==|!=|<|>|[-+*/()]))""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {

@@ -18,9 +18,8 @@ ALLOWED: dict[str, set[str]] = {
     "recorder": {"contract"},
     "locust": {"contract", "recorder", "loadgen"},  # loadgen/ lies inside; Locust puts locust/ on the path
     "report": {"contract"},
-    "rehearsal": {"infra", "function", "contract", "report"},
-    # Of rehearsal the program that says what is declared.
-    "experiment": {"infra", "contract", "recorder", "rehearsal", "report"},
+    "experiment": {"infra", "contract", "recorder", "report"},
+    "rehearsal": {"infra", "function", "contract", "experiment", "report"},
     "benchmarks": ROOMS - {"tests"},
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -116,3 +115,15 @@ def modules_of_contract(file: Path) -> set[str]:
 def test_locust_is_no_package() -> None:
     """With an __init__.py the folder would hide the library of the same name."""
     assert not (ROOT / "locust" / "__init__.py").exists()
+
+
+def test_the_driver_knows_no_place() -> None:
+    """What is written once must not lean on one of the places: experiment/ imports experiment.aws only in its command.
+
+    rehearsal/ may use the driver, never the place AWS.
+    """
+    driver = [path for path in (ROOT / "experiment").glob("*.py") if path.name != "__main__.py"]
+    for file in [*driver, *(ROOT / "rehearsal").glob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(module.startswith("experiment.aws") for module in modules), file

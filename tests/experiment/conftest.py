@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 from moto import mock_aws
 
-from experiment.cloud import Cloud
+from experiment.aws.cloud import Cloud
 
 REGION = "eu-west-1"
 BUCKET = "results"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from experiment import permissions, policy
-from experiment.provider_calls import Call, CallTarget, TypeRow
+from experiment.aws import permissions, policy
+from experiment.aws.provider_calls import Call, CallTarget, TypeRow
 from tests.aws.auditor import parliament
 from tests.experiment import reference
 from tests.experiment.iam import OPERATORS, IamRequest, allowed

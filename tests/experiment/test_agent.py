@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from experiment import agent
-from experiment.cloud import Cloud
+from experiment.aws import agent
+from experiment.aws.cloud import Cloud
 from experiment.errors import StepError
 from tests.experiment.conftest import Clock, in_turn, refuse, scripted
 

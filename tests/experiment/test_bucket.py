@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from experiment.bucket import RunBucket, Segment, covered
-from experiment.cloud import Cloud
+from experiment.aws.bucket import RunBucket, Segment, covered
+from experiment.aws.cloud import Cloud
 from experiment.errors import StepError, UsageError
 from tests.experiment.conftest import BUCKET, in_turn, refuse, scripted
 

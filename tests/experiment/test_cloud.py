@@ -14,8 +14,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
-from experiment.cloud import CONFIG, ClockOffset, Cloud
-from experiment.errors import ExpiredError, OfflineError, StepError, asking, text_means_expired
+from experiment.aws.asking import asking, text_means_expired
+from experiment.aws.cloud import CONFIG, ClockOffset, Cloud
+from experiment.errors import ExpiredError, OfflineError, StepError
 from tests.experiment.conftest import Clock, in_turn, refuse, scripted
 
 CloudOf = Callable[..., Cloud]

@@ -1,6 +1,5 @@
 """From a bucket to a run folder: the same report as at home, and what is lacking is said."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +9,14 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 import report
-from experiment import collect
-from experiment.bucket import read_jsonl
-from experiment.cloud import Cloud
+from contract import runfolder
+from contract.runfolder import read_lines
+from experiment.aws import collect, metrics
+from experiment.aws.cloud import Cloud
 from experiment.errors import ExpiredError, OfflineError
 from recorder.shipper import Shipper, put_json
 from tests.experiment.answers import GROUP, TWO, group
 from tests.experiment.conftest import BUCKET, Clock, in_turn, refuse, scripted
-from tests.experiment.test_functionlog import Logs, line
 from tools.synthetic import STARTED_AT, Synthetic, write
 
 CloudOf = Callable[..., Cloud]
@@ -38,9 +37,17 @@ def ship(s3: Any, folder: Path, *, closed: bool = True) -> None:
         put_json(s3, BUCKET, f"runs/{shipper.run_id}/evidence.json", {"files": shipper.sent, "whole": True})
 
 
-def bare(noted: dict[str, Any] | None = None) -> collect.Wanted:
+def fetch(cloud: Cloud, runs: Path, said: list[str] | None = None) -> collect.Collected:
+    """A run of a stack that stands."""
+    say = (said if said is not None else []).append
+    return collect.collect(cloud, RUN, EXPORTS, runs, why_no_stack="", say=say)
+
+
+def fetch_bare(cloud: Cloud, runs: Path, said: list[str] | None = None) -> collect.Collected:
     """A run of which only the bucket is left."""
-    return collect.Wanted(RUN, {"resultsBucket": BUCKET}, reshard=noted or {}, why_no_stack="stack dev is not deployed")
+    say = (said if said is not None else []).append
+    gone = "stack dev is not deployed"
+    return collect.collect(cloud, RUN, {"resultsBucket": BUCKET}, runs, why_no_stack=gone, say=say)
 
 
 def comparable(report_json: dict[str, Any]) -> dict[str, Any]:
@@ -62,9 +69,10 @@ def test_the_same_run_gives_the_same_report_but_for_where_it_ran(s3: Any, cloud_
     for made in ("report.html", "report.json", "report.md", "timeline.svg", "timeline.png"):
         (original / made).unlink(missing_ok=True)
     ship(s3, original)
-    done = collect.collect(cloud_of(s3=s3), bare(), tmp_path / "collected", lambda _line: None)
+    done = fetch_bare(cloud_of(s3=s3), tmp_path / "collected")
+    runfolder.update_run(done.folder, {"where": "aws"})
     collected = report.build(done.folder, []).report
-    assert done.missing == ["settings, function.jsonl, metrics.jsonl: stack dev is not deployed"]
+    assert done.missing == ["settings, metrics.jsonl: stack dev is not deployed"]
     assert (at_home["where"], collected["where"]) == ("rehearsal", "aws")
     assert comparable(collected) == comparable(at_home)
     for name in ("seconds.csv", "latency.hlog", "arrivals.csv", "events.jsonl", "sessions.bin", "server.jsonl"):
@@ -93,7 +101,6 @@ def account(s3: Any, **changed: Any) -> dict[str, Any]:
         ]
         return {"MetricDataResults": results, "Messages": []}
 
-    logs = Logs([(int(STARTED_AT) + number % 150, line(number)) for number in range(900)])
     arn = "arn:aws:elasticloadbalancing:eu-west-1:1:loadbalancer/app/dev-alb/50dc6c495c0c9188"
     balancers = [
         {"DNSName": "another", "LoadBalancerArn": arn.replace("dev-alb", "another")},
@@ -103,7 +110,6 @@ def account(s3: Any, **changed: Any) -> dict[str, Any]:
         "s3": s3,
         "elasticache": scripted("elasticache", describe_replication_groups=in_turn(group(*TWO))),
         "cloudwatch": scripted("cloudwatch", get_metric_data=metric_data),
-        "logs": scripted("logs", **logs.answers()),
         "elbv2": scripted("elbv2", describe_load_balancers=in_turn({"LoadBalancers": balancers})),
     }
     return {**clients, **changed}
@@ -114,36 +120,21 @@ EXPORTS = {
     "cacheReplicationGroupId": GROUP,
     "functionName": "dev-session",
     "auditFunctionName": "dev-audit",
-    "functionLogGroup": "/dev/session",
     "albDnsName": "internal-dev",
 }
 
 
-def wanted() -> collect.Wanted:
-    """Everything that the exports name."""
-    noted = {"from": 1, "to": 2, "requested_unix_s": STARTED_AT + 70.0, "finished_unix_s": STARTED_AT + 95.5}
-    return collect.Wanted(RUN, EXPORTS, notes={"engine": {"name": "valkey"}}, reshard=noted)
-
-
-def test_metrics_events_and_log_lines_complete_the_run(
-    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
-) -> None:
-    """What the master could not write any more, and what only this machine knows, is in the folder."""
+def test_metrics_complete_the_run(bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path) -> None:
+    """What the master could not write any more is in the folder."""
     clock.now = STARTED_AT + 400
-    done = collect.collect(cloud_of(**account(bucket_with_run)), wanted(), tmp_path / "runs", lambda _line: None)
-    servers = [row for row in read_jsonl(done.folder / "server.jsonl") if row["node"] == "0002-001"]
+    done = fetch(cloud_of(**account(bucket_with_run)), tmp_path / "runs")
+    servers = [row for row in read_lines(done.folder, runfolder.SERVER) if row["node"] == "0002-001"]
     assert [row["commands"] for row in servers] == [10, 20, 30]
     assert {(row["shard"], row["role"], row["slots"]) for row in servers} == {(2, "primary", 8192)}
-    events = {event["event"]: event for event in read_jsonl(done.folder / "events.jsonl")}
-    assert (events["reshard.requested"]["t_s"], events["reshard.requested"]["to"]) == (70.0, 2)
-    assert events["reshard.finished"]["t_s"] == 95.5
-    assert len(list(read_jsonl(done.folder / "function.jsonl"))) == 900
-    names = {found["metric"] for found in done.metrics}
-    assert {"Invocations", "ConsumedLCUs", "Evictions"} <= names
-    balancers = {line["dimensions"]["LoadBalancer"] for line in done.metrics if "LoadBalancer" in line["dimensions"]}
+    kept = list(read_lines(done.folder, metrics.METRICS_FILE))
+    assert {"Invocations", "ConsumedLCUs", "Evictions"} <= {row["metric"] for row in kept}
+    balancers = {row["dimensions"]["LoadBalancer"] for row in kept if "LoadBalancer" in row["dimensions"]}
     assert balancers == {"app/dev-alb/50dc6c495c0c9188"}
-    run = json.loads((done.folder / "run.json").read_text())
-    assert (run["where"], run["engine"]["name"], run["ended"]) == ("aws", "valkey", "finished")
 
 
 def test_the_runs_last_minute_is_waited_for(
@@ -160,10 +151,10 @@ def test_the_runs_last_minute_is_waited_for(
 
     client = scripted("cloudwatch", get_metric_data=metric_data)
     clients = account(bucket_with_run, cloudwatch=client)
-    done = collect.collect(cloud_of(**clients), wanted(), tmp_path / "runs", lambda _line: None)
-    servers = [row for row in read_jsonl(done.folder / "server.jsonl") if row["node"] == "0002-001"]
+    done = fetch(cloud_of(**clients), tmp_path / "runs")
+    servers = [row for row in read_lines(done.folder, runfolder.SERVER) if row["node"] == "0002-001"]
     assert len(servers) == 3
-    assert {line["t_s"] for line in done.metrics if line["metric"] == "Invocations"} == {
+    assert {row["t_s"] for row in read_lines(done.folder, metrics.METRICS_FILE) if row["metric"] == "Invocations"} == {
         row - STARTED_AT for row in (STARTED_AT // 60 * 60 + 60 * n for n in range(3))
     }
 
@@ -179,7 +170,7 @@ def test_metrics_that_cloudwatch_could_not_read_are_named(
         return {"MetricDataResults": [{"Id": query["Id"], **values} for query in asked["MetricDataQueries"]]}
 
     clients = account(bucket_with_run, cloudwatch=scripted("cloudwatch", get_metric_data=metric_data))
-    done = collect.collect(cloud_of(**clients), wanted(), tmp_path / "runs", lambda _line: None)
+    done = fetch(cloud_of(**clients), tmp_path / "runs")
     assert done.missing == [
         "server.jsonl: CloudWatch metrics: queries ended as InternalError",
         "metrics.jsonl: CloudWatch metrics: queries ended as InternalError",
@@ -189,49 +180,39 @@ def test_metrics_that_cloudwatch_could_not_read_are_named(
 def test_what_cannot_be_had_is_named_and_loses_nothing_else(
     bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
 ) -> None:
-    """A deleted log group or a missing permission costs its own file, not the run."""
+    """A missing permission costs its own file, not the run."""
     clock.now = STARTED_AT + 400
-    gone = refuse("ResourceNotFoundException", "Log group '/dev/session' does not exist", "StartQuery")
     denied = refuse("AccessDeniedException", "not authorized to perform cloudwatch:GetMetricData", status=403)
-    client = scripted("logs", start_query=in_turn(gone))
-    cloud = cloud_of(
-        **account(bucket_with_run, logs=client, cloudwatch=scripted("cloudwatch", get_metric_data=in_turn(denied)))
-    )
-    done = collect.collect(cloud, wanted(), tmp_path / "runs", lambda _line: None)
-    assert any("does not exist" in lack for lack in done.missing)
-    assert any("not authorized" in lack for lack in done.missing)
-    assert json.loads((done.folder / "run.json").read_text())["missing"] == done.missing
+    refused = scripted("cloudwatch", get_metric_data=in_turn(denied))
+    done = fetch(cloud_of(**account(bucket_with_run, cloudwatch=refused)), tmp_path / "runs")
+    assert sum("not authorized" in lack for lack in done.missing) == 2
     assert (done.folder / "seconds.csv").exists()
-    assert not (done.folder / "function.jsonl").exists()
+    assert not (done.folder / metrics.METRICS_FILE).exists()
 
 
 def test_expired_credentials_in_the_middle_lose_nothing(
     bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
 ) -> None:
-    """The same command goes on, and no event or row is there twice."""
+    """The same command goes on, and no row is there twice."""
     clock.now = STARTED_AT + 400
-    expired = scripted("logs", start_query=in_turn(refuse("ExpiredTokenException", operation="StartQuery")))
+    expired = scripted("elbv2", describe_load_balancers=in_turn(refuse("ExpiredTokenException")))
     with pytest.raises(ExpiredError):
-        collect.collect(
-            cloud_of(**account(bucket_with_run, logs=expired)), wanted(), tmp_path / "runs", lambda _line: None
-        )
+        fetch(cloud_of(**account(bucket_with_run, elbv2=expired)), tmp_path / "runs")
     assert not (tmp_path / "runs" / RUN).exists()
-    done = collect.collect(cloud_of(**account(bucket_with_run)), wanted(), tmp_path / "runs", lambda _line: None)
-    events = [event["event"] for event in read_jsonl(done.folder / "events.jsonl")]
-    assert events.count("reshard.requested") == 1
-    servers = [row["t_s"] for row in read_jsonl(done.folder / "server.jsonl") if row["node"] == "0002-001"]
+    done = fetch(cloud_of(**account(bucket_with_run)), tmp_path / "runs")
+    servers = [row["t_s"] for row in read_lines(done.folder, runfolder.SERVER) if row["node"] == "0002-001"]
     assert len(servers) == len(set(servers)) == 3
 
 
 def test_a_network_that_goes_away_in_the_middle_costs_no_evidence(
     bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
 ) -> None:
-    """It comes back: a log that could not be asked for is not a log that cannot be had."""
+    """It comes back: metrics that could not be asked for are not metrics that cannot be had."""
     clock.now = STARTED_AT + 400
-    offline = in_turn(EndpointConnectionError(endpoint_url="https://logs.eu-west-1.amazonaws.com"))
-    cloud = cloud_of(**account(bucket_with_run, logs=scripted("logs", start_query=offline)))
+    offline = in_turn(EndpointConnectionError(endpoint_url="https://monitoring.eu-west-1.amazonaws.com"))
+    cloud = cloud_of(**account(bucket_with_run, cloudwatch=scripted("cloudwatch", get_metric_data=offline)))
     with pytest.raises(OfflineError):
-        collect.collect(cloud, wanted(), tmp_path / "runs", lambda _line: None)
+        fetch(cloud, tmp_path / "runs")
     assert not (tmp_path / "runs" / RUN).exists()
 
 
@@ -241,7 +222,7 @@ def test_a_run_whose_master_died_is_an_interrupted_run(s3: Any, cloud_of: CloudO
     ship(s3, folder, closed=False)
     cut = [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"] if "latency.hlog" in entry["Key"]]
     s3.delete_object(Bucket=BUCKET, Key=cut[-1])
-    done = collect.collect(cloud_of(s3=s3), bare(), tmp_path / "runs", lambda _line: None)
+    done = fetch_bare(cloud_of(s3=s3), tmp_path / "runs")
     result = report.build(done.folder, [])
     assert result.exit_code == 2
     assert result.report["ended"] == "interrupted"
@@ -251,22 +232,11 @@ def test_a_run_whose_master_died_is_an_interrupted_run(s3: Any, cloud_of: CloudO
 def test_collecting_twice_changes_nothing(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
     """A folder that is here is the run: an audit in it must not be overwritten by a second collect."""
     ship(s3, write(tmp_path / "master" / RUN, Synthetic(moves=())))
-    asked = bare()
-    done = collect.collect(cloud_of(s3=s3), asked, tmp_path / "runs", lambda _line: None)
+    done = fetch_bare(cloud_of(s3=s3), tmp_path / "runs")
+    runfolder.update_run(done.folder, {"missing": done.missing})
     (done.folder / "audit.json").write_text('{"complete": true}')
     said: list[str] = []
-    again = collect.collect(cloud_of(s3=s3), asked, tmp_path / "runs", said.append)
+    again = fetch_bare(cloud_of(s3=s3), tmp_path / "runs", said)
     assert again.missing == done.missing
     assert "is there already" in said[0]
     assert (done.folder / "audit.json").read_text() == '{"complete": true}'
-
-
-def test_a_failed_reshard_stays_failed(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
-    """What AWS rolled back must not be told as finished by anything that was noted here."""
-    ship(s3, write(tmp_path / "master" / RUN, Synthetic(moves=())))
-    noted = {"from": 1, "to": 2, "requested_unix_s": STARTED_AT + 5, "error": "it has 1 shard(s), not 2"}
-    asked = bare(noted)
-    done = collect.collect(cloud_of(s3=s3), asked, tmp_path / "runs", lambda _line: None)
-    events = {event["event"]: event for event in read_jsonl(done.folder / "events.jsonl")}
-    assert events["reshard.failed"]["error"] == "it has 1 shard(s), not 2"
-    assert "reshard.finished" not in events

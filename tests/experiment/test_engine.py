@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pulumi import automation
 
-from experiment.engine import Engine
+from experiment.aws.engine import Engine
 from experiment.errors import StepError, UsageError
 from tests.infra import engine as real
 from tests.infra.engine import copy_checkout, docker_daemon

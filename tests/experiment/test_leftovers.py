@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from botocore import xform_name
 
-from experiment import leftovers
-from experiment.alive import GONE, KINDS, Alive
-from experiment.cloud import Cloud
+from experiment.aws import leftovers
+from experiment.aws.alive import GONE, KINDS, Alive
+from experiment.aws.cloud import Cloud
 from experiment.errors import ExpiredError
 from tests.experiment.conftest import BUCKET, Clock, in_turn, refuse, scripted
 

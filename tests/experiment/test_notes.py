@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from experiment.notes import during, reshard_of
-
-RUN = {"started_at_unix_s": 1000.0, "duration_s": 3000}
+from experiment.aws.notes import reshard_of
 
 
 def event(name: str, t_s: float, **fields: Any) -> dict[str, Any]:
@@ -28,27 +26,11 @@ FAILED = event("reshard.failed", 2700.0, error="rolled back", to=1)
         ([REQUESTED, STARTED, FINISHED], {"from": 1, "to": 2, "at_s": 1950.0, "migration": "ElastiCache"}),
         ([REQUESTED, FINISHED], {"from": 1, "to": 2, "at_s": 1950.0, "migration": "ElastiCache"}),
         # AWS tells the shards of before once it has given up: nobody knows what was asked for.
-        ([REQUESTED, FAILED], {"from": 1, "to": None, "at_s": 1950.0, "migration": "ElastiCache"}),
+        ([REQUESTED, FAILED], {"from": 1, "at_s": 1950.0, "migration": "ElastiCache"}),
     ],
 )
 def test_a_reshard_by_hand_is_read_from_the_events(
     events: list[dict[str, Any]], expected: dict[str, Any] | None
 ) -> None:
     """Without it in run.json a report says neither from how many shards to how many, nor when it was asked for."""
-    assert reshard_of(events, {}, 1000.0) == expected
-
-
-def test_what_was_noted_here_comes_first() -> None:
-    """Whoever asked knows the target, also of a reshard that failed."""
-    noted = {"from": 1, "to": 2, "requested_unix_s": 2949.5}
-    told = reshard_of([REQUESTED, FAILED], noted, 1000.0)
-    assert told == {"from": 1, "to": 2, "at_s": 1949.5, "migration": "ElastiCache"}
-
-
-@pytest.mark.parametrize(("requested", "belongs"), [(999.0, False), (1000.0, True), (3999.0, True), (4001.0, False)])
-def test_a_noted_reshard_belongs_to_the_run_that_it_fell_into(requested: float, belongs: bool) -> None:
-    """A stack has many runs, and the state notes its last reshard."""
-    noted = {"from": 1, "to": 2, "requested_unix_s": requested}
-    assert (during(noted, RUN) == noted) is belongs
-    assert during(None, RUN) == {}
-    assert during(noted, {}) == {}
+    assert reshard_of(events) == expected

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from pulumi import automation
 
-import experiment.stack
 from experiment.__main__ import main
-from experiment.bucket import Progress
-from experiment.cloud import Cloud
+from experiment.aws import stack as aws_stack
+from experiment.aws.bucket import Shipped
+from experiment.aws.cloud import Cloud
+from experiment.aws.place import Aws
+from experiment.aws.stack import Stack
 from experiment.screen import Screen
-from experiment.stack import Wanted
 from experiment.state import State
-from experiment.steps import Experiment
 from recorder.shipper import Shipper, put_json
 from tests.experiment.conftest import BUCKET, REGION, in_turn, refuse, scripted
 from tests.experiment.world import RUN, TASK
@@ -49,17 +49,12 @@ def test_a_master_that_is_gone_is_noticed(
         refused = ecs.exceptions.ClusterNotFoundException(response, "DescribeTasks")
         ecs = scripted("ecs", describe_tasks=in_turn(refused))
     cloud = cloud_of(ecs=ecs, s3=s3)
-    stack: Any = SimpleNamespace(region=lambda: (REGION, None), exports=lambda: {"resultsBucket": BUCKET})
-    here = Experiment(
-        Wanted("dev", ROOT, tmp_path, patience_s=0),
-        State.load(tmp_path, "dev"),
-        Screen(),
-        engine=stack,
-        cloud=cloud,
-    )
+    engine: Any = SimpleNamespace(region=lambda: (REGION, None), exports=lambda: {"resultsBucket": BUCKET})
+    stack = Stack("dev", Screen(), root=ROOT, runs=tmp_path, patience_s=0, engine=engine, cloud=cloud)
+    place = Aws(stack, State.load(tmp_path, "dev"))
     newest = datetime.fromtimestamp(cloud.now() - silent_s, UTC)
-    seen = Progress({}, 5, 10, 10, newest, closed=False, abandoned=False)
-    assert here._is_silent(RUN, seen) is gone
+    shipped = Shipped({}, 5, 10, 10, newest, closed=False, abandoned=False)
+    assert place._is_silent(RUN, shipped) is gone
 
 
 @pytest.fixture
@@ -73,7 +68,7 @@ def elsewhere(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     put_json(s3, BUCKET, f"runs/{RUN}/evidence.json", {"files": shipper.sent, "whole": True})
     identity = {"UserId": "u", "Account": "1", "Arn": "arn:aws:iam::1:user/me"}
     clients = {"s3": s3, "sts": scripted("sts", get_caller_identity=in_turn(identity))}
-    monkeypatch.setattr(experiment.stack, "Cloud", lambda region, _profile: Cloud(region, clients=clients))
+    monkeypatch.setattr(aws_stack, "Cloud", lambda region, _profile: Cloud(region, clients=clients))
     nothing = automation.CommandResult(stdout="", stderr="error: no stack named 'dev' found", code=255)
 
     def unknown(**_: Any) -> None:
@@ -90,7 +85,7 @@ def test_a_run_of_a_destroyed_stack_is_collected_without_pulumi(
     code = main(["collect", "--bucket", BUCKET, "--region", REGION, "--runs", str(elsewhere)])
     said = capsys.readouterr()
     assert code == 0, said.err
-    assert "missing: settings, function.jsonl, metrics.jsonl: stack dev: Pulumi knows no such stack" in said.out
+    assert "missing: settings, metrics.jsonl: stack dev: Pulumi knows no such stack" in said.out
     assert main(["report", "--run", RUN, "--runs", str(elsewhere)]) == 2  # nobody audited it
     assert (elsewhere / RUN / "report.html").exists()
     state = State.load(elsewhere, "dev")
@@ -106,7 +101,7 @@ def test_without_its_stack_a_run_is_fetched_but_not_audited(
     said = capsys.readouterr()
     assert said.err == ""
     assert "Audit complete: no audit was made" in said.out
-    assert "not audited: stack dev: Pulumi knows no such stack" in said.out
+    assert "not audited: its function cannot be asked: stack dev: Pulumi knows no such stack" in said.out
     assert (elsewhere / RUN / "report.html").exists()
     assert main(["audit", *where]) == 64
     assert "its function cannot be asked: stack dev: Pulumi knows no such stack" in capsys.readouterr().err

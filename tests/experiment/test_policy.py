@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from experiment import permissions, policy
 from experiment.__main__ import main
-from experiment.provider_calls import TypeRow, row, table
+from experiment.aws import permissions, policy
+from experiment.aws.provider_calls import TypeRow, row, table
 from infra.naming import named
 from tests.aws.configurations import CONFIGURATIONS
 from tests.experiment import policy_checks as checks
@@ -107,7 +107,7 @@ def test_the_policies_grant_no_action_beyond_the_table() -> None:
 def asked() -> set[str]:
     """Every action that a call of experiment/ names for its error message."""
     found: set[str] = set()
-    for file in (ROOT / "experiment").glob("*.py"):
+    for file in (ROOT / "experiment").rglob("*.py"):
         if file.name in ("permissions.py", "policy.py"):
             continue  # what they name is asked for by no call of theirs
         for node in ast.walk(ast.parse(file.read_text())):

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from experiment import load, preflight, prices
-from experiment.cloud import Cloud
-from experiment.load import LoadFacts
+from experiment.aws import demand, preflight, prices
+from experiment.aws.cloud import Cloud
+from experiment.aws.demand import LoadFacts
 from infra import settings as stack_settings
 from tests.experiment.conftest import in_turn, refuse, scripted
 
@@ -56,7 +56,7 @@ def states(cloud: Cloud, settings: stack_settings.Settings, shards: int = 2) -> 
 
 def test_the_load_is_read_from_the_declared_profile(settings: stack_settings.Settings) -> None:
     """The original's three tasks: 927,000 arrivals in 50 minutes, 900 a second at most."""
-    assert load.facts(settings, ROOT) == ORIGINAL
+    assert demand.facts(settings, ROOT) == ORIGINAL
 
 
 def test_an_account_with_room_passes(cloud_of: CloudOf, settings: stack_settings.Settings) -> None:

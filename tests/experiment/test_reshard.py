@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from experiment import reshard
-from experiment.cloud import Cloud
+from experiment.aws import reshard
+from experiment.aws.cloud import Cloud
 from experiment.errors import ExpiredError, StepError
 from tests.experiment.answers import GROUP, ONE, TWO, group
 from tests.experiment.conftest import Clock, in_turn, refuse, scripted

@@ -3,21 +3,20 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pulumi import automation
 
-import experiment.stack
+from contract.runfolder import read_lines
 from experiment.__main__ import main
-from experiment.bucket import read_jsonl
 from experiment.state import State
 from infra import settings as stack_settings
 from recorder.shipper import put_json
 from tests.experiment.conftest import BUCKET, REGION, Clock
-from tests.experiment.world import PATH, ROOT, RUN, World, failed_command, web_port
-from tests.infra.engine import docker_daemon
+from tests.experiment.world import ROOT, RUN, World, failed_command, outside
 
 MakeWorld = Callable[..., World]
 EXPIRED = "error: updating ElastiCache Replication Group: api error ExpiredToken: The security token is expired"
@@ -31,27 +30,18 @@ def runs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_world(s3: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorld]:
-    """A world, put in the place of AWS, Docker, SSM and Pulumi."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    monkeypatch.setenv("PATH", f"{programs}:{PATH}")
-    opened: list[Any] = []
+    """A world, put in the place of AWS, Docker, SSM and Pulumi; a later one takes an earlier one's place."""
+    made = 0
+    with ExitStack() as worlds:
 
-    def make(**options: Any) -> World:
-        world = World(s3, tmp_path / f"world-{len(opened)}", clock, **options)
-        monkeypatch.setattr(experiment.stack, "Cloud", world.cloud)
-        monkeypatch.setattr(automation, "select_stack", world.open_stack)
-        monkeypatch.setattr(automation, "create_or_select_stack", world.open_stack)
-        port = web_port(world, programs)
-        port.__enter__()
-        opened.append(port)
-        return world
+        def make(**options: Any) -> World:
+            nonlocal made
+            made += 1
+            world = World(s3, tmp_path / f"world-{made}", clock, **options)
+            worlds.enter_context(outside(world, tmp_path / "bin", monkeypatch))
+            return world
 
-    with docker_daemon() as docker_host:
-        monkeypatch.setenv("DOCKER_HOST", docker_host)
         yield make
-    for port in opened:
-        port.__exit__(None, None, None)
 
 
 def run(runs: Path, *options: str) -> int:
@@ -87,7 +77,7 @@ def test_all_of_it(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixt
     assert nat not in said.out  # it is deleted, and listed all the same
     assert json.loads((runs / RUN / "experiment.json").read_text())["run_id"] == RUN
     event = [json.loads(body) for path, body in world.requests if path == "/arrivals/events"]
-    assert event == [{"event": "reshard.requested", "from": 1, "to": 2}]
+    assert event == [{"event": "reshard.requested", "from": 1, "to": 2, "migration": "ElastiCache"}]
 
 
 def test_a_rolled_back_reshard_fails_and_keeps_the_evidence(
@@ -100,7 +90,7 @@ def test_a_rolled_back_reshard_fails_and_keeps_the_evidence(
     assert code == 2
     assert "it has 1 shard(s), not 2 (AWS ended or rolled back the change)" in said
     assert "reshard --to 2" in said
-    events = [event["event"] for event in read_jsonl(runs / RUN / "events.jsonl")]
+    events = [event["event"] for event in read_lines(runs / RUN, "events.jsonl")]
     assert "reshard.failed" in events
     assert "reshard.finished" not in events
     assert (runs / RUN / "report.html").exists()
@@ -177,7 +167,7 @@ def test_another_pulumi_update_is_named(make_world: MakeWorld, runs: Path, capsy
 def test_destroy_refuses_while_a_run_is_not_collected(
     make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The function's log goes with the stack: without --yes nothing is destroyed."""
+    """CloudWatch's metrics of the run are not asked for after it: without --yes nothing is destroyed."""
     world = make_world()
     world.interrupt_at = world.clock.now + 60
     assert run(runs) == 2
@@ -281,7 +271,9 @@ def test_a_named_run_keeps_its_own_reshard(make_world: MakeWorld, runs: Path) ->
     world = make_world()
     by_hand(world)
     state = State.load(runs, "dev")
-    state.save(run_id="20261123T080000Z-dev", reshard={"from": 2, "to": 3, "requested_unix_s": world.clock.now + 5000})
+    asked = {"from": 2, "to": 3, "migration": "ElastiCache"}
+    later = {"unix_s": world.clock.now + 5000, "event": "reshard.requested", "fields": asked}
+    state.save(run_id="20261123T080000Z-dev", events=[later], plan={"reshard": asked})
     for step in ("collect", "audit", "report"):
         assert main([step, "--run", RUN, "--runs", str(runs)]) == 0
     assert json.loads((runs / RUN / "run.json").read_text())["reshard"]["to"] == 2

@@ -31,7 +31,7 @@ def test_stacks_do_not_share_a_state(tmp_path: Path) -> None:
     assert State.load(tmp_path, "other").get("run_id") is None
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}'])
 def test_a_state_that_cannot_be_read_is_refused_in_words(content: str, tmp_path: Path) -> None:
     """It names the file; nothing on AWS is touched for it."""
     (tmp_path / "experiment-dev.json").write_text(content)

@@ -14,20 +14,24 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import pytest
 from botocore.response import StreamingBody
 from pulumi import automation
 
-from experiment.cloud import Cloud
+from experiment.aws import stack as aws_stack
+from experiment.aws.cloud import Cloud
 from infra import settings as stack_settings
 from recorder.shipper import Shipper, put_json
 from tests.experiment.answers import GROUP, ONE, TWO, group
 from tests.experiment.conftest import BUCKET, REGION, Clock, in_turn, refuse, scripted
-from tests.experiment.test_functionlog import Logs, line
+from tests.infra.engine import docker_daemon
 from tools.synthetic import STARTED_AT, Planted, Synthetic, write
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/dev-load/0123456789abcdef"
 RUN = "20261122T151100Z-dev"
+# The run that is played lasts 150 s, as the original's 50 minutes do when divided by 20.
+LOAD_COMPRESS = f"{stack_settings.project_name(ROOT)}:loadCompress"
 
 # Stands for AWS's session-manager-plugin: carries one local port to the master's, as the real one does through SSM.
 PLUGIN = """#!{python}
@@ -68,7 +72,7 @@ class World:
     up_fails: dict[int, Exception] = field(default_factory=dict[int, Exception])
     """Which `pulumi up` fails, counted from 1, after it has asked AWS."""
     destroy_fails: Exception | None = None
-    config: dict[str, str] = field(default_factory=lambda: {"aws:region": REGION})
+    config: dict[str, str] = field(default_factory=lambda: {"aws:region": REGION, LOAD_COMPRESS: "20"})
     deployed: bool = False
     left: list[str] = field(default_factory=list[str])
     """What the tagging API lists, as it does long after a resource is gone."""
@@ -191,7 +195,6 @@ class World:
             ],
         }  # fmt: skip
         session = {"SessionId": "s", "TokenValue": "t", "StreamUrl": "wss://x"}
-        logs = Logs([(int(STARTED_AT) + number % 150, line(number)) for number in range(self.sent)])
         return {
             "s3": self.s3,
             "sts": scripted("sts", get_caller_identity=identity),
@@ -215,7 +218,6 @@ class World:
             ),
             "pricing": scripted("pricing", get_products=in_turn(refuse("AccessDeniedException", "no prices"))),
             "cloudwatch": scripted("cloudwatch", get_metric_data=metric_data),
-            "logs": scripted("logs", **logs.answers()),
             "ecs": scripted("ecs", list_tasks=in_turn({"taskArns": [TASK]}), describe_tasks=in_turn({"tasks": [task]})),
             "ssm": scripted("ssm", start_session=in_turn(session)),
             "elbv2": scripted("elbv2", describe_load_balancers=in_turn({"LoadBalancers": []})),
@@ -354,4 +356,14 @@ def web_port(world: World, programs: Path) -> Generator[None]:
         thread.join()
 
 
-PATH = os.environ["PATH"]
+@contextmanager
+def outside(world: World, programs: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """A world in the place of AWS, Docker, SSM and Pulumi; its programs lie in the folder `programs`."""
+    programs.mkdir(exist_ok=True)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(aws_stack, "Cloud", world.cloud)
+    monkeypatch.setattr(automation, "select_stack", world.open_stack)
+    monkeypatch.setattr(automation, "create_or_select_stack", world.open_stack)
+    with docker_daemon() as docker_host, web_port(world, programs):
+        monkeypatch.setenv("DOCKER_HOST", docker_host)
+        yield

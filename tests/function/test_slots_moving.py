@@ -22,7 +22,7 @@ from function.environment import Cache
 from rehearsal.cluster import Cluster as RealCluster
 from rehearsal.cluster import Node
 from rehearsal.processes import Processes
-from rehearsal.reshard import Move, close_slot, move_keys, move_slots, open_slot, reshard
+from rehearsal.reshard import SlotTransfer, close_slot, move_keys, move_slots, open_slot, reshard
 from tests.function.support import Function, Invocation, environment, session_in
 
 _WORKER = """
@@ -61,7 +61,7 @@ def _lone_session(cluster: RealCluster) -> str:
 
 
 def _finish(source: Node, target: Node, slot: int) -> None:
-    """Move an open slot's keys, then the slot."""
+    """SlotTransfer an open slot's keys, then the slot."""
     while move_keys(source, target, slot, 100):
         pass
     close_slot(source, target, [], slot)
@@ -195,7 +195,7 @@ def test_nothing_is_lost_or_refused_while_slots_move_one_by_one(
 ) -> None:
     """Keys go over one slot after another, there and back, under concurrent invocations."""
     cache = Cache("127.0.0.1", cluster.primaries[0].port)
-    there, back = Move(1, 2, tuple(range(800))), Move(2, 1, tuple(range(800)))
+    there, back = SlotTransfer(1, 2, tuple(range(800))), SlotTransfer(2, 1, tuple(range(800)))
     with _load([cache, replace(cache, reused=True)], tmp_path) as lines:
         time.sleep(0.5)  # sessions that are there before, to be moved
         assert move_slots(cluster, [there], "slots", lambda _: None) > 0

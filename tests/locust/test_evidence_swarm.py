@@ -14,8 +14,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from experiment.bucket import RunBucket
-from experiment.cloud import Cloud
+from experiment.aws.bucket import RunBucket
+from experiment.aws.cloud import Cloud
 from tests.locust.swarm import LOCUST, ROOT, Written, counting_server, free_port, wait_for
 
 BUCKET = "results"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from experiment.errors import OptionsError
 from rehearsal import options
 
 BAD = [
@@ -18,20 +19,20 @@ BAD = [
     (["--load-scale", "-1"], 'loadScale: "-1" is not allowed'),
     (["--load-profile", "nope"], 'loadProfile: "nope" is not allowed'),
     (["--load-profile", "/nope.yml"], "no such profile or file"),
-    (["--reshard-at", "120%"], "--reshard-at 120%: a percentage"),
     (["--reshard-at", "61%"], "10 % of the phase must lie before it and after it"),
     (["--shards", "1:60"], "shardCount: 60 with replicasPerShard 1 makes 120 nodes; allowed are 90"),
     (["--cycles", "0"], "--cycles 0: must be at least 1"),
     (["--cycles", "8", "--load-profile", "short"], "--cycles needs a constant rate"),
     (["--cycles", "99"], "fewer cycles"),
     (["--server", "/nope"], "--server /nope: no such file"),
+    (["--gate", "read.p99 < \u0665ms"], "read.p99 < \u0665ms"),  # an Arabic five
 ]
 
 
 @pytest.mark.parametrize(("words", "said"), BAD, ids=[" ".join(words) for words, _ in BAD])
 def test_bad_input_is_refused_in_words(words: list[str], said: str) -> None:
     """The message names the option or setting and the value seen."""
-    with pytest.raises(options.UsageError) as refused:
+    with pytest.raises(OptionsError) as refused:
         options.read(words)
     assert said in str(refused.value)
 
@@ -47,22 +48,21 @@ def test_a_bad_profile_quotes_its_line(tmp_path: Path, text: str, said: str) -> 
     """A negative rate or a profile without a phase is refused before anything starts."""
     file = tmp_path / "bad.yml"
     file.write_text(text)
-    with pytest.raises(options.UsageError) as refused:
+    with pytest.raises(OptionsError) as refused:
         options.read(["--load-profile", str(file)])
     assert said in str(refused.value)
 
 
 def test_a_run_folder_that_exists_is_never_written_into(tmp_path: Path) -> None:
     """--out must name a folder that does not exist."""
-    with pytest.raises(options.UsageError, match="it exists already"):
+    with pytest.raises(OptionsError, match="it exists already"):
         options.read(["--out", str(tmp_path)])
 
 
-def test_the_command_exits_64_in_one_line_without_a_stack_trace() -> None:
+@pytest.mark.parametrize("words", [["--shards", "0:2"], ["--reshard-at", "120%"], ["--gate", "read.p99 ~ 5"]])
+def test_the_command_exits_64_in_one_line_without_a_stack_trace(words: list[str]) -> None:
     """The whole command, as a user types it."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "rehearsal", "--shards", "0:2"], capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run([sys.executable, "-m", "rehearsal", *words], capture_output=True, text=True, check=False)
     assert ran.returncode == 64
     assert ran.stderr.count("\n") == 1
     assert "Traceback" not in ran.stderr
@@ -73,12 +73,12 @@ def test_the_default_is_the_original_compressed() -> None:
     chosen = options.read([])
     assert max(phase.rate_to for phase in chosen.schedule.phases) == 900
     assert chosen.schedule.duration_s == 125
-    assert chosen.values["shardCount"] == chosen.shards[0] == 1
+    assert chosen.values["shardCount"] == chosen.plan.shards[0] == 1
 
 
 def test_cycles_last_as_long_as_their_moves() -> None:
     """Without --load-compress the constant rate is kept for what the moves need, within half a percent."""
     chosen = options.read(["--cycles", "8", "--migration", "atomic"])
-    assert len(chosen.moves) == 16
-    assert chosen.schedule.duration_s == pytest.approx(chosen.moves[-1].at_s + 22, rel=0.005)
-    assert chosen.schedule.duration_s >= chosen.moves[-1].at_s + 22
+    assert len(chosen.plan.moves) == 16
+    assert chosen.schedule.duration_s == pytest.approx(chosen.plan.moves[-1].at_s + 22, rel=0.005)
+    assert chosen.schedule.duration_s >= chosen.plan.moves[-1].at_s + 22

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from experiment import program
+from experiment.program import ProgramError, Resource
 from infra import settings as infra_settings
-from rehearsal import declared, program, stack
-from rehearsal.program import ProgramError, Resource
+from rehearsal import declared
+from rehearsal.stack import LocalStack
 
 
 def declare(**settings: object) -> list[Resource]:
@@ -95,7 +97,11 @@ def test_missing_wiring_is_named(resources: list[Resource], kind: str, name: str
 def test_tls_is_refused_with_a_remedy(resources: list[Resource]) -> None:
     """The bundled server has no TLS: said before anything starts."""
     with pytest.raises(ProgramError, match="--set transitEncryption=false"):
-        stack.read(with_inputs(resources, "ReplicationGroup", transitEncryptionEnabled=True))
+        LocalStack(
+            declared.read(with_inputs(resources, "ReplicationGroup", transitEncryptionEnabled=True)),
+            environments=1,
+            server=None,
+        )
 
 
 def test_a_program_that_fails_is_quoted() -> None:

@@ -1,7 +1,6 @@
 """Slots move with their keys, by both ways, and the plan of moves is the smallest."""
 
 import random
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from rehearsal.cluster import SLOTS, Cluster, ClusterError
-from rehearsal.moves import fill
-from rehearsal.reshard import Migration, Move, close_slot, move_keys, move_slots, open_slot, plan, reshard
+from rehearsal.fill import fill
+from rehearsal.reshard import Migration, SlotTransfer, close_slot, move_keys, move_slots, open_slot, plan, reshard
 
 Make = Callable[[int, int], Cluster]
 
@@ -23,7 +22,7 @@ def even(shards: int) -> dict[int, int]:
     return {slot: 1 + slot * shards // SLOTS for slot in range(SLOTS)}
 
 
-def after(owners: dict[int, int], moves: list[Move]) -> dict[int, int]:
+def after(owners: dict[int, int], moves: list[SlotTransfer]) -> dict[int, int]:
     """Owners once the moves are done; a slot is only moved from where it is."""
     result = dict(owners)
     for move in moves:
@@ -67,12 +66,7 @@ def test_plan_refuses_slots_without_an_owner() -> None:
 
 def test_ranges_are_inclusive_runs() -> None:
     """MIGRATESLOTS gets each unbroken run of slots once."""
-    assert Move(1, 2, (1, 2, 3, 7, 9, 10)).ranges == [(1, 3), (7, 7), (9, 10)]
-
-
-def sessions(count: int) -> list[tuple[str, dict[str, str]]]:
-    """Keys with a field each."""
-    return [(f"session_:{uuid.uuid4()}", {"name": str(number)}) for number in range(count)]
+    assert SlotTransfer(1, 2, (1, 2, 3, 7, 9, 10)).ranges == [(1, 3), (7, 7), (9, 10)]
 
 
 def keys_by_shard(cluster: Cluster) -> dict[int, int]:
@@ -83,7 +77,7 @@ def keys_by_shard(cluster: Cluster) -> dict[int, int]:
 def test_shards_come_and_go_with_their_keys(make_cluster: Make) -> None:
     """1 -> 2 -> 3 -> 1 shards by atomic moves: no key is lost, new replicas follow, nodes that left are gone."""
     cluster = make_cluster(1, 1)
-    fill(cluster, 3000, sessions)
+    fill(cluster, 3000)
     events: list[tuple[str, dict[str, Any]]] = []
     for to in (2, 3, 1):
         reshard(cluster, to, "atomic", lambda event, /, **fields: events.append((event, fields)))
@@ -106,13 +100,13 @@ def test_shards_come_and_go_with_their_keys(make_cluster: Make) -> None:
 def test_keys_arrive_where_the_slot_went(make_cluster: Make, migration: Migration) -> None:
     """After a move each key is on the new owner, by both ways, and progress ends at every slot."""
     cluster = make_cluster(1, 0)
-    fill(cluster, 2000, sessions)
+    fill(cluster, 2000)
     [added] = cluster.add_shards(1)
     slots = tuple(range(200))
     held: list[bytes] = list(cluster.primaries[0].admin.scan_iter("*"))
     there = [key for key in held if key_slot(key) in slots]
     progress: list[int] = []
-    keys = move_slots(cluster, [Move(1, 2, slots)], migration, progress.append)
+    keys = move_slots(cluster, [SlotTransfer(1, 2, slots)], migration, progress.append)
     assert keys == len(there) > 0
     assert sorted(added.primary.admin.keys("*")) == sorted(there)
     assert added.primary.slots() == list(slots)

@@ -10,28 +10,31 @@ from pathlib import Path
 
 import pytest
 
+from experiment import program
+from experiment.audit import audit
+from experiment.errors import ExperimentError
 from function import session
 from infra import settings as infra_settings
-from rehearsal import program, stack
-from rehearsal.audit import audit
+from rehearsal import declared
 from rehearsal.declared import Declared
-from rehearsal.stack import Stack, StackError
+from rehearsal.functions import FunctionsError
+from rehearsal.stack import LocalStack
 
 
 @pytest.fixture(scope="module")
 def parts() -> Declared:
     """What the program declares with its defaults, but with short time limits: a wrong host is tried until then."""
-    found = stack.read(program.declare({**infra_settings.defaults(), "functionTimeout": 3}, "dev"))
+    found = declared.read(program.declare({**infra_settings.defaults(), "functionTimeout": 3}, "dev"))
     return replace(found, audit=replace(found.audit, timeout_s=4.0))
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[Declared], Stack]]:
+def start(tmp_path: Path) -> Iterator[Callable[[Declared], LocalStack]]:
     """Start cluster and functions of a declaration; they end with the test."""
-    made: list[Stack] = []
+    made: list[LocalStack] = []
 
-    def make(found: Declared) -> Stack:
-        running = Stack(found, environments=4, server=None)
+    def make(found: Declared) -> LocalStack:
+        running = LocalStack(found, environments=4, server=None)
         made.append(running)
         running.start_clusters(sham=False)
         running.start_functions(tmp_path)
@@ -59,23 +62,23 @@ def with_variable(found: Declared, name: str, value: str) -> Declared:
     ],
 )
 def test_a_wrong_variable_fails_before_the_load(
-    parts: Declared, start: Callable[[Declared], Stack], name: str, value: str, said: str
+    parts: Declared, start: Callable[[Declared], LocalStack], name: str, value: str, said: str
 ) -> None:
     """What is declared is what runs: a wrong host, port or word shows in the first invocation, and is named."""
-    with pytest.raises(StackError, match="the declared function answers") as failed:
+    with pytest.raises(FunctionsError, match="the declared function answers") as failed:
         start(with_variable(parts, name, value))
     assert said in str(failed.value)
 
 
-def test_a_wrong_handler_fails_before_the_load(parts: Declared, start: Callable[[Declared], Stack]) -> None:
+def test_a_wrong_handler_fails_before_the_load(parts: Declared, start: Callable[[Declared], LocalStack]) -> None:
     """A handler that the declared archive does not hold is named with Python's own words."""
     wrong = replace(parts, audit=replace(parts.audit, handler="function.nothing.handler"))
-    with pytest.raises(StackError, match=r"function\.nothing\.handler.*No module named"):
+    with pytest.raises(FunctionsError, match=r"function\.nothing\.handler.*No module named"):
         start(wrong)
 
 
 def test_the_audit_finds_what_is_lost_and_what_is_changed(
-    parts: Declared, start: Callable[[Declared], Stack], tmp_path: Path
+    parts: Declared, start: Callable[[Declared], LocalStack], tmp_path: Path
 ) -> None:
     """Of 12,000 acknowledged sessions one deleted, one altered and one never written are found, and no other."""
     running = start(parts)
@@ -85,13 +88,13 @@ def test_the_audit_finds_what_is_lost_and_what_is_changed(
     for each in acknowledged[:-1]:
         pipe.execute_command("HSET", session.key(each), *session.flat(session.fields(each)))
     pipe.execute()
-    with urllib.request.urlopen(running.url) as answer:  # noqa: S310 - the listener on loopback
+    with urllib.request.urlopen(running.functions.url) as answer:  # noqa: S310 - the listener on loopback
         acknowledged.append(json.loads(answer.read())["session"])
     (tmp_path / "sessions.bin").write_bytes(b"".join(uuid.UUID(each).bytes for each in acknowledged))
 
     primary.delete(session.key(acknowledged[17]))
     primary.hset(session.key(acknowledged[6000]), "company", "somebody else's")
-    found = audit(tmp_path, running.invoke_audit)
+    found = audit(tmp_path, lambda sessions: running.functions.invoke_audit({"sessions": list(sessions)}))
 
     assert json.loads((tmp_path / "audit.json").read_text()) == found
     assert (found["complete"], found["acknowledged"], found["checked"]) == (True, 12001, 12001)
@@ -104,7 +107,7 @@ def test_the_audit_finds_what_is_lost_and_what_is_changed(
 
 
 def test_an_audit_that_cannot_ask_is_not_complete(
-    parts: Declared, start: Callable[[Declared], Stack], tmp_path: Path
+    parts: Declared, start: Callable[[Declared], LocalStack], tmp_path: Path
 ) -> None:
     """With a shard gone its sessions are unchecked, which is not the same as intact."""
     running = start(parts)
@@ -112,17 +115,18 @@ def test_an_audit_that_cannot_ask_is_not_complete(
     (tmp_path / "sessions.bin").write_bytes(b"".join(sessions))
     for node in running.cluster.nodes:
         running.processes.stop(node.process)
-    found = audit(tmp_path, lambda event: {**running.invoke_audit(event)})
-    assert found["complete"] is False
-    assert found["checked"] == 0
-    assert found["problems"]
+    with pytest.raises(ExperimentError, match="it checked 0 of 10 sessions"):
+        audit(tmp_path, lambda sessions: running.functions.invoke_audit({"sessions": list(sessions)}))
+    kept = json.loads((tmp_path / "audit.json").read_text())
+    assert (kept["complete"], kept["checked"]) == (False, 0)
+    assert kept["problems"]
 
 
-def test_reaching_the_limit_of_environments_is_said(parts: Declared, start: Callable[[Declared], Stack]) -> None:
+def test_reaching_the_limit_of_environments_is_said(parts: Declared, start: Callable[[Declared], LocalStack]) -> None:
     """Forty requests at once on four environments: all are answered, and the host says that some had to wait."""
     running = start(parts)
-    assert not running.limit_was_reached()
+    assert not running.functions.limit_was_reached()
     with ThreadPoolExecutor(40) as pool:
-        asked = [pool.submit(urllib.request.urlopen, running.url, timeout=30) for _ in range(40)]
+        asked = [pool.submit(urllib.request.urlopen, running.functions.url, timeout=30) for _ in range(40)]
         assert [each.result().status for each in asked] == [200] * 40
-    assert running.limit_was_reached()
+    assert running.functions.limit_was_reached()

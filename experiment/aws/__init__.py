@@ -1,0 +1,1 @@
+"""The place AWS: what differs there, behind the interface of experiment/place.py."""

@@ -1,0 +1,200 @@
+"""Whether a resource that AWS lists by its tags still lives: the service that it belongs to is asked.
+
+The tagging API lists "tagged or previously tagged" resources (Resource Groups Tagging API Reference, GetResources): a
+NAT gateway stays listed for about an hour after it was deleted, a task definition as long as its revision is known.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import botocore
+from botocore.exceptions import ClientError
+
+from experiment.aws.asking import asking, code_of
+from experiment.aws.cloud import Cloud
+from experiment.errors import PassingError, StepError
+
+MOST = 200  # calls in all: a cluster of 500 nodes is not asked for node by node
+
+
+@dataclass(frozen=True)
+class Arn:
+    """A resource's name, taken apart: `ec2`, `natgateway`, `nat-0123`."""
+
+    text: str
+    service: str
+    kind: str
+    name: str
+    account: str
+
+    @classmethod
+    def of(cls, text: str) -> "Arn":
+        """`arn:PARTITION:SERVICE:REGION:ACCOUNT:KIND/NAME`, with `:` for `/` in some, without KIND in S3's."""
+        _, _, service, _, account, rest = [*text.split(":", 5), *[""] * 6][:6]
+        kind, _, name = re.sub(r"[:/]", "\0", rest, count=1).rpartition("\0")
+        return cls(text, service, kind, name.removesuffix(":*"), account)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How to ask about one type of resource."""
+
+    action: str
+    """IAM's name of the call."""
+    asked: Callable[[Arn], dict[str, Any]]
+    answer: str = ""
+    """Where the resource, or the list that holds it, stands in the answer; empty when an answer is enough."""
+    state: str = ""
+    dead: frozenset[str] = frozenset()
+    named: str = ""
+    """For a listing by prefix: the field that must be the whole name."""
+    call: str = ""
+    """boto3's name of the call where it does not follow from `action`."""
+    gone: str = "404"
+    """An error's code that means gone and does not say so itself."""
+
+
+def _by(filter_name: str, *, word: str = "Filters") -> Callable[[Arn], dict[str, Any]]:
+    """EC2's filters: a resource that is gone makes an empty answer instead of an error."""
+    return lambda arn: {word: [{"Name": filter_name, "Values": [arn.name]}]}
+
+
+def _name(field: str) -> Callable[[Arn], dict[str, Any]]:
+    return lambda arn: {field: arn.name}
+
+
+def _names(field: str) -> Callable[[Arn], dict[str, Any]]:
+    return lambda arn: {field: [arn.name]}
+
+
+def _arns(field: str) -> Callable[[Arn], dict[str, Any]]:
+    return lambda arn: {field: [arn.text]}
+
+
+def _in_cluster(field: str) -> Callable[[Arn], dict[str, Any]]:
+    """`service/CLUSTER/NAME` and `task/CLUSTER/ID`."""
+    return lambda arn: {"cluster": arn.name.rpartition("/")[0], field: [arn.name.rpartition("/")[2]]}
+
+
+_DELETED = frozenset({"deleted"})
+_INACTIVE = frozenset({"INACTIVE"})
+_DEREGISTERED = frozenset({"INACTIVE", "DELETE_IN_PROGRESS"})
+KINDS: dict[tuple[str, str], Kind] = {
+    ("ec2", "vpc"): Kind("ec2:DescribeVpcs", _by("vpc-id"), "Vpcs", "State"),
+    ("ec2", "subnet"): Kind("ec2:DescribeSubnets", _by("subnet-id"), "Subnets", "State"),
+    ("ec2", "route-table"): Kind("ec2:DescribeRouteTables", _by("route-table-id"), "RouteTables"),
+    ("ec2", "internet-gateway"): Kind("ec2:DescribeInternetGateways", _by("internet-gateway-id"), "InternetGateways"),
+    ("ec2", "elastic-ip"): Kind("ec2:DescribeAddresses", _by("allocation-id"), "Addresses"),
+    ("ec2", "natgateway"): Kind(
+        "ec2:DescribeNatGateways", _by("nat-gateway-id", word="Filter"), "NatGateways", "State", _DELETED
+    ),
+    ("ec2", "vpc-endpoint"): Kind(
+        "ec2:DescribeVpcEndpoints", _by("vpc-endpoint-id"), "VpcEndpoints", "State", _DELETED
+    ),
+    ("ec2", "security-group"): Kind("ec2:DescribeSecurityGroups", _by("group-id"), "SecurityGroups"),
+    ("ec2", "security-group-rule"): Kind(
+        "ec2:DescribeSecurityGroupRules", _by("security-group-rule-id"), "SecurityGroupRules"
+    ),
+    ("ec2", "network-interface"): Kind(
+        "ec2:DescribeNetworkInterfaces", _by("network-interface-id"), "NetworkInterfaces", "Status"
+    ),
+    ("elasticache", "replicationgroup"): Kind(
+        "elasticache:DescribeReplicationGroups", _name("ReplicationGroupId"), "ReplicationGroups", "Status"
+    ),
+    ("elasticache", "cluster"): Kind(
+        "elasticache:DescribeCacheClusters", _name("CacheClusterId"), "CacheClusters", "CacheClusterStatus"
+    ),
+    ("elasticache", "parametergroup"): Kind(
+        "elasticache:DescribeCacheParameterGroups", _name("CacheParameterGroupName"), "CacheParameterGroups"
+    ),
+    ("elasticache", "subnetgroup"): Kind(
+        "elasticache:DescribeCacheSubnetGroups", _name("CacheSubnetGroupName"), "CacheSubnetGroups"
+    ),
+    ("elasticache", "user"): Kind("elasticache:DescribeUsers", _name("UserId"), "Users", "Status"),
+    ("elasticache", "usergroup"): Kind("elasticache:DescribeUserGroups", _name("UserGroupId"), "UserGroups", "Status"),
+    ("lambda", "function"): Kind("lambda:GetFunction", _name("FunctionName")),
+    ("logs", "log-group"): Kind(
+        "logs:DescribeLogGroups", _name("logGroupNamePrefix"), "logGroups", named="logGroupName"
+    ),
+    ("elasticloadbalancing", "loadbalancer"): Kind(
+        "elasticloadbalancing:DescribeLoadBalancers", _arns("LoadBalancerArns"), "LoadBalancers"
+    ),
+    ("elasticloadbalancing", "targetgroup"): Kind(
+        "elasticloadbalancing:DescribeTargetGroups", _arns("TargetGroupArns"), "TargetGroups"
+    ),
+    ("elasticloadbalancing", "listener"): Kind(
+        "elasticloadbalancing:DescribeListeners", _arns("ListenerArns"), "Listeners"
+    ),
+    ("ecs", "cluster"): Kind("ecs:DescribeClusters", _names("clusters"), "clusters", "status", _INACTIVE),
+    ("ecs", "service"): Kind("ecs:DescribeServices", _in_cluster("services"), "services", "status", _INACTIVE),
+    ("ecs", "task"): Kind("ecs:DescribeTasks", _in_cluster("tasks"), "tasks", "lastStatus", frozenset({"STOPPED"})),
+    # A revision that nobody knows is a ClientException, whose code says nothing; the ARN of one that is listed is good.
+    ("ecs", "task-definition"): Kind(
+        "ecs:DescribeTaskDefinition", _name("taskDefinition"), "taskDefinition", "status", _DEREGISTERED,
+        gone="ClientException",
+    ),
+    ("ecr", "repository"): Kind("ecr:DescribeRepositories", _names("repositoryNames"), "repositories"),
+    ("servicediscovery", "namespace"): Kind("servicediscovery:GetNamespace", _name("Id")),
+    ("servicediscovery", "service"): Kind("servicediscovery:GetService", _name("Id")),
+    ("route53", "hostedzone"): Kind("route53:GetHostedZone", _name("Id")),
+    ("iam", "role"): Kind("iam:GetRole", lambda arn: {"RoleName": arn.name.rpartition("/")[2]}),
+    ("s3", ""): Kind("s3:ListBucket", _name("Bucket"), call="head_bucket"),
+}  # fmt: skip
+_CLIENTS = {"elasticloadbalancing": "elbv2"}
+GONE = "gone"
+
+
+class Alive:
+    """Asks about resources, in a bounded number of calls; one that is gone stays gone and is not asked for again."""
+
+    def __init__(self, cloud: Cloud, most: int = MOST) -> None:
+        self._cloud = cloud
+        self._left = most
+        self._gone: set[str] = set()
+
+    def state(self, text: str) -> str:
+        """`GONE`, or what is known of the resource: `it lives`, its state, or why it could not be looked at."""
+        if text in self._gone:
+            return GONE
+        arn = Arn.of(text)
+        kind = KINDS.get((arn.service, arn.kind))
+        if kind is None or not self._left:
+            return "AWS still lists it, not checked"
+        self._left -= 1
+        try:
+            state = self._ask(arn, kind)
+        except PassingError:
+            raise
+        except StepError as error:
+            return f"AWS still lists it, not checked ({error.said})"
+        if state == GONE:
+            self._gone.add(text)
+        return state
+
+    def _ask(self, arn: Arn, kind: Kind) -> str:
+        client = self._cloud.client(_CLIENTS.get(arn.service, arn.service))
+        call = kind.call or botocore.xform_name(kind.action.partition(":")[2])
+        with asking("destroy", arn.text, kind.action):
+            try:
+                answer = getattr(client, call)(**kind.asked(arn))
+            except ClientError as error:
+                if _means_gone(code_of(error), kind):
+                    return GONE
+                raise
+        found: Any = answer.get(kind.answer, []) if kind.answer else {}
+        entries = cast("list[dict[str, Any]]", found if isinstance(found, list) else [found])
+        lives = [entry for entry in entries if not kind.named or entry.get(kind.named) == arn.name]
+        states = [_text(entry.get(kind.state, "")) if kind.state else "" for entry in lives]
+        if all(state in kind.dead for state in states):  # of an empty answer, too
+            return GONE
+        return f"it lives ({states[0]})" if states[0] else "it lives"
+
+
+def _means_gone(code: str, kind: Kind) -> bool:
+    return code == kind.gone or "NotFound" in code or code.startswith("NoSuch")
+
+
+def _text(state: object) -> str:
+    return state if isinstance(state, str) else ""

@@ -1,0 +1,229 @@
+"""Run folders in the results bucket: which there are, how far a run is, and its files joined from their segments.
+
+recorder/shipper.py says how they are written. A segment's key names the bytes it holds; nothing else is needed to
+tell a whole file from one with a gap.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+from botocore.exceptions import ClientError
+
+from contract import runfolder
+from experiment.aws.asking import asking
+from experiment.aws.cloud import Cloud
+from experiment.errors import StepError, UsageError
+
+_SEGMENT = re.compile(r"(?P<name>[\w.-]+)/(?P<start>\d{16})-(?P<end>\d{16})")
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z-.+")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes [start, end) of one file."""
+
+    key: str
+    start: int
+    end: int
+    size: int
+
+
+@dataclass
+class Listing:
+    """What the bucket holds of one run."""
+
+    run_id: str
+    growing: dict[str, list[Segment]] = field(default_factory=dict[str, list[Segment]])
+    whole: dict[str, str] = field(default_factory=dict[str, str])
+    newest: datetime | None = None
+
+    def joined_size(self, name: str) -> int:
+        """How many bytes of a file are there without a gap."""
+        return covered(self.growing.get(name, []))[-1].end if covered(self.growing.get(name, [])) else 0
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """How far a run is, as its bucket tells."""
+
+    run: dict[str, Any]
+    t_s: int
+    offered: int
+    ok: int
+    newest: datetime | None
+    closed: bool
+    """The master said that everything is in the bucket."""
+    abandoned: bool
+    """A later master found that this run's was gone."""
+
+    @property
+    def ended(self) -> str:
+        """running, finished, stopped or interrupted."""
+        return "interrupted" if self.abandoned else str(self.run.get("ended", "running"))
+
+
+def covered(segments: list[Segment]) -> list[Segment]:
+    """The segments that make up the file from its first byte to the first gap; overlaps come of repeated tries."""
+    position = 0
+    chosen: list[Segment] = []
+    for segment in sorted(segments, key=lambda segment: (segment.start, -segment.end)):
+        if segment.start > position:
+            break
+        if segment.end > position:
+            chosen.append(segment)
+            position = segment.end
+    return chosen
+
+
+class RunBucket:
+    """The `runs/` and `markers/` of one bucket."""
+
+    def __init__(self, cloud: Cloud, bucket: str, step: str = "collect") -> None:
+        self._cloud = cloud
+        self.bucket = bucket
+        self._step = step
+
+    def runs(self) -> list[str]:
+        """The ids of all runs, oldest first."""
+        ids: list[str] = []
+        with asking(self._step, f"s3://{self.bucket}/runs/", "s3:ListBucket"):
+            pages = self._cloud.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix="runs/", Delimiter="/"
+            )
+            for page in pages:
+                ids += [entry.get("Prefix", "").split("/")[1] for entry in page.get("CommonPrefixes", [])]
+        return sorted(name for name in ids if _RUN_ID.fullmatch(name))
+
+    def current(self, stack: str) -> dict[str, Any] | None:
+        """The run that the stack's master last began, from its marker."""
+        return self.json(f"markers/current-{stack}.json")
+
+    def writer(self, run_id: str) -> str:
+        """The ECS task whose master writes a run; empty when it did not say."""
+        return str((self.json(f"runs/{run_id}/claim.json") or {}).get("task") or "")
+
+    def json(self, key: str) -> dict[str, Any] | None:
+        """A small JSON object; None when there is none."""
+        with asking(self._step, f"s3://{self.bucket}/{key}", "s3:GetObject"):
+            try:
+                body = self._cloud.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            except ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+                    return None
+                raise
+        try:
+            value: Any = json.loads(body)
+        except ValueError as error:
+            raise StepError(
+                self._step, f"s3://{self.bucket}/{key}", f"not JSON: {error}", "see who else writes into this bucket"
+            ) from None
+        return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+    def listing(self, run_id: str) -> Listing:
+        """Every object of a run, over as many pages as there are."""
+        listing = Listing(run_id)
+        prefix = f"runs/{run_id}/"
+        with asking(self._step, f"s3://{self.bucket}/{prefix}", "s3:ListBucket"):
+            pages = self._cloud.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+            for page in pages:
+                for item in page.get("Contents", []):
+                    key = item.get("Key", "")
+                    rest = key.removeprefix(prefix)
+                    match = _SEGMENT.fullmatch(rest)
+                    if match:
+                        segment = Segment(key, int(match["start"]), int(match["end"]), item.get("Size", 0))
+                        listing.growing.setdefault(match["name"], []).append(segment)
+                    elif re.fullmatch(r"[\w-]+\.json", rest):
+                        listing.whole[rest] = key
+                    moment = item.get("LastModified")
+                    if moment is not None and (listing.newest is None or moment > listing.newest):
+                        listing.newest = moment
+        return listing
+
+    def progress(self, run_id: str) -> Shipped:
+        """How far a run is: run.json, and the last row of the last segment of seconds.csv."""
+        listing = self.listing(run_id)
+        run = self.json(listing.whole["run.json"]) if "run.json" in listing.whole else None
+        t_s, offered, ok = -1, 0, 0
+        segments = covered(listing.growing.get("seconds.csv", []))
+        if segments:
+            lines = self._read(segments[-1]).decode(errors="replace").splitlines()
+            fields = dict(zip(runfolder.SECONDS_COLUMNS, lines[-1].split(",") if lines else (), strict=False))
+            if fields.get("t_s", "").isdigit():
+                t_s, offered, ok = int(fields["t_s"]), int(fields.get("offered", 0)), int(fields.get("ok", 0))
+        return Shipped(
+            run or {},
+            t_s,
+            offered,
+            ok,
+            listing.newest,
+            closed="evidence.json" in listing.whole,
+            abandoned="abandoned.json" in listing.whole,
+        )
+
+    def fetch(self, run_id: str, into: Path) -> list[str]:
+        """Join a run's files in a folder; what is there already is kept, so an interrupted fetch goes on.
+
+        Returns what is missing, a sentence each; empty when the bucket holds the run from its first byte to its last.
+        """
+        listing = self.listing(run_id)
+        if not listing.growing and not listing.whole:
+            known = ", ".join(self.runs()[-5:]) or "none"
+            raise UsageError(
+                self._step,
+                f"s3://{self.bucket}/runs/{run_id}/",
+                f"no such run; the newest are: {known}",
+                "name another",
+            )
+        into.mkdir(parents=True, exist_ok=True)
+        missing: list[str] = []
+        for name, key in sorted(listing.whole.items()):
+            with asking(self._step, f"s3://{self.bucket}/{key}", "s3:GetObject"):
+                (into / name).write_bytes(self._cloud.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+        for name, segments in sorted(listing.growing.items()):
+            chosen = covered(segments)
+            self._join(chosen, into / name)
+            end, last = (chosen[-1].end if chosen else 0), max(segment.end for segment in segments)
+            if end < last:
+                missing.append(f"{name}: bytes {end} to {min(s.start for s in segments if s.start > end)} are missing")
+        if "run.json" not in listing.whole:
+            missing.append("run.json is missing: the master ended within seconds of the start")
+        return missing + self._against_the_masters_word(listing)
+
+    def _against_the_masters_word(self, listing: Listing) -> list[str]:
+        if "evidence.json" not in listing.whole:
+            return ["evidence.json is missing: the master did not say that everything was sent"]
+        said = self.json(listing.whole["evidence.json"]) or {}
+        missing = [
+            f"{name}: {listing.joined_size(name)} of {size} bytes"
+            for name, size in sorted(said.get("files", {}).items())
+            if listing.joined_size(name) < size
+        ]
+        if said.get("whole") is False:
+            missing.append("the master could not send everything: " + "; ".join(map(str, said.get("problems", []))))
+        return missing
+
+    def _join(self, segments: list[Segment], path: Path) -> None:
+        position = path.stat().st_size if path.exists() else 0
+        with path.open("ab") as stream:
+            for segment in segments:
+                if segment.end > position:
+                    body = self._read(segment)
+                    stream.write(body[max(0, position - segment.start) :])
+                    position = segment.end
+
+    def _read(self, segment: Segment) -> bytes:
+        with asking(self._step, f"s3://{self.bucket}/{segment.key}", "s3:GetObject"):
+            body = self._cloud.s3.get_object(Bucket=self.bucket, Key=segment.key)["Body"].read()
+        if len(body) != segment.end - segment.start:
+            raise StepError(
+                self._step,
+                f"s3://{self.bucket}/{segment.key}",
+                f"it holds {len(body)} bytes, its name says {segment.end - segment.start}",
+                "see who else writes into this bucket; collect with --run the copy that is whole",
+            )
+        return body

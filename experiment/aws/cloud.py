@@ -1,0 +1,204 @@
+"""The AWS account as the experiment sees it: clients that retry, credentials that may be renewed, clocks."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.config import Config
+
+from experiment.aws.asking import asking
+from experiment.errors import ExpiredError, PassingError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_elasticache import ElastiCacheClient
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_pricing import PricingClient
+    from mypy_boto3_resourcegroupstaggingapi import ResourceGroupsTaggingAPIClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_service_quotas import ServiceQuotasClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
+
+T = TypeVar("T")
+
+# "standard" waits up to 20 s between tries of a throttled call; ten tries outlast any throttling that a run causes.
+CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 10}, connect_timeout=10, read_timeout=60, max_pool_connections=16
+)
+# The audit of 5,000 sessions may take most of the function's own limit; Lambda answers when it is done.
+_INVOKE_CONFIG = CONFIG.merge(Config(read_timeout=320))
+# How long a network that worked before is waited for; AWS goes on meanwhile.
+OFFLINE_S = 15 * 60.0
+PRICING_REGION = "us-east-1"  # the Price List API answers in three regions only, for all of them
+
+
+@dataclass(frozen=True)
+class ClockOffset:
+    """AWS's clock minus this machine's, in seconds, give or take `uncertainty_s`."""
+
+    seconds: float
+    uncertainty_s: float
+
+    @property
+    def known_wrong(self) -> bool:
+        """This machine's clock is off by more than the measurement could hide, and by enough to matter."""
+        return abs(self.seconds) - self.uncertainty_s > 1.0
+
+
+class Cloud:
+    """One region of one account.
+
+    Clients are made when first asked for, and made anew after `renew`, which reads profiles and environment again.
+    """
+
+    def __init__(
+        self,
+        region: str | None,
+        profile: str | None = None,
+        *,
+        clients: Mapping[str, Any] | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.region = region
+        self.profile = profile
+        self.clock = clock
+        self.sleep = sleep
+        self._given = dict(clients or {})
+        self._clients: dict[str, Any] = {}
+        self._session: boto3.Session | None = None
+        self._making = threading.Lock()
+        self._reached = False
+        self.clock_offset = ClockOffset(0.0, 0.0)
+
+    @property
+    def session(self) -> boto3.Session:
+        """The credentials and settings of now."""
+        if self._session is None:
+            with asking("credentials", f"profile {self.profile or 'default'}"):
+                self._session = boto3.Session(region_name=self.region, profile_name=self.profile)
+        return self._session
+
+    def renew(self) -> None:
+        """Forget credentials and clients: the next call reads what is configured then."""
+        self._session = None
+        self._clients.clear()
+
+    def client(self, name: str) -> Any:
+        """A boto3 client by its service's name."""
+        if name in self._given:
+            return self._given[name]
+        with self._making:  # a client may serve many threads, a session that makes one may not
+            if name not in self._clients:
+                config = _INVOKE_CONFIG if name == "lambda" else CONFIG
+                region = PRICING_REGION if name == "pricing" else self.region
+                with asking("credentials", f"service {name}"):
+                    self._clients[name] = self.session.client(name, region_name=region, config=config)  # type: ignore[call-overload] - the name is the caller's
+            return self._clients[name]
+
+    @property
+    def s3(self) -> "S3Client":
+        """Amazon S3."""
+        return self.client("s3")
+
+    @property
+    def elasticache(self) -> "ElastiCacheClient":
+        """Amazon ElastiCache."""
+        return self.client("elasticache")
+
+    @property
+    def cloudwatch(self) -> "CloudWatchClient":
+        """CloudWatch metrics."""
+        return self.client("cloudwatch")
+
+    @property
+    def ecs(self) -> "ECSClient":
+        """Amazon ECS."""
+        return self.client("ecs")
+
+    @property
+    def ec2(self) -> "EC2Client":
+        """Amazon EC2: addresses and networks."""
+        return self.client("ec2")
+
+    @property
+    def balancers(self) -> "ElasticLoadBalancingv2Client":
+        """Elastic Load Balancing."""
+        return self.client("elbv2")
+
+    @property
+    def functions(self) -> "LambdaClient":
+        """AWS Lambda."""
+        return self.client("lambda")
+
+    @property
+    def pricing(self) -> "PricingClient":
+        """The Price List API."""
+        return self.client("pricing")
+
+    @property
+    def quotas(self) -> "ServiceQuotasClient":
+        """Service Quotas."""
+        return self.client("service-quotas")
+
+    @property
+    def ssm(self) -> "SSMClient":
+        """Systems Manager."""
+        return self.client("ssm")
+
+    @property
+    def sts(self) -> "STSClient":
+        """Who is asking."""
+        return self.client("sts")
+
+    @property
+    def tagging(self) -> "ResourceGroupsTaggingAPIClient":
+        """Resources by tag."""
+        return self.client("resourcegroupstaggingapi")
+
+    def measure_clock(self) -> ClockOffset:
+        """Compare this machine's clock with AWS's, from the Date of an answer (whole seconds)."""
+        before = self.clock()
+        with asking("clock", "AWS STS"):
+            answer = self.sts.get_caller_identity()
+        after = self.clock()
+        date = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+        if date:
+            there = parsedate_to_datetime(date).timestamp() + 0.5
+            self.clock_offset = ClockOffset(there - (before + after) / 2, 0.5 + (after - before) / 2)
+        return self.clock_offset
+
+    def now(self) -> float:
+        """Unix seconds by AWS's clock, which is the masters' too; corrected only when this machine's is known wrong."""
+        offset = self.clock_offset
+        return self.clock() + (offset.seconds if offset.known_wrong else 0.0)
+
+    def patiently(self, ask: Callable[[], T], say: Callable[[str], None], patience_s: float) -> T:
+        """Ask; wait up to `patience_s` for credentials that ended, and for a network that worked before."""
+        since: float | None = None  # an audit asks for minutes before anything goes wrong: that is no waiting
+        while True:
+            try:
+                answer = ask()
+            except PassingError as error:
+                expired = isinstance(error, ExpiredError)
+                limit_s = patience_s if expired else OFFLINE_S if self._reached else 0.0
+                now = self.clock()
+                if since is None and limit_s > 0:
+                    todo = "Renew the credentials in another terminal" if expired else "Waiting for the network"
+                    say(f"{error.said}. {todo}: this goes on by itself within {max(1, round(limit_s / 60))} min")
+                since = now if since is None else since
+                if now - since >= limit_s:
+                    raise
+                self.sleep(10)
+                self.renew()
+            else:
+                self._reached = True
+                return answer

@@ -1,0 +1,36 @@
+"""A stack as far as it can be asked: what it exports and where it is, or why there is only a bucket of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiment.aws.engine import Engine
+from experiment.errors import StepError
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What every step may build on."""
+
+    exports: dict[str, Any]
+    region: str | None
+    profile: str | None
+    why_not: str = ""
+    """Why only the bucket can be asked; empty while the stack stands."""
+
+
+def look(engine: Engine, bucket: str, region: str) -> Deployed:
+    """The stack as Pulumi knows it now. A named bucket is enough; the stack is used if the bucket is its."""
+    try:
+        (configured, profile), exports = engine.region(), engine.exports()
+    except StepError as error:
+        if not bucket:
+            raise
+        return Deployed({"resultsBucket": bucket}, region or None, None, f"stack {engine.name}: {error.said}")
+    standing = exports.get("resultsBucket")
+    if not standing:
+        why_not = f"stack {engine.name} is not deployed"
+    elif bucket and bucket != standing:
+        why_not = f"stack {engine.name} has another bucket, {standing}"
+    else:
+        return Deployed(exports, region or configured, profile)
+    return Deployed({"resultsBucket": bucket} if bucket else {}, region or configured, profile, why_not)

@@ -1,0 +1,167 @@
+"""The reshard itself: what AWS really did, whatever the program that asked for it says of its own success."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from experiment.aws.asking import asking, code_of
+from experiment.aws.cloud import Cloud
+from experiment.aws.stack import Stack
+from experiment.errors import StepError, UsageError
+from experiment.place import Emit
+from recorder.cachegroup import Group, layout_problems, read_group
+
+POLL_S = 10.0
+# AWS answers from several places, one of them sometimes behind: an end is believed when three answers agree.
+AGREEING = 3
+# ElastiCache takes up a change within seconds; a group that never leaves `available` in this time was never asked.
+UNTOUCHED_S = 180.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a reshard."""
+
+    group: Group
+    problems: tuple[str, ...]
+    """Why it is not what was asked for; empty when every slot has an owner among the right number of shards."""
+    changed: bool
+    """The group was seen to be modified, or it is as asked for."""
+
+
+def describe(cloud: Cloud, group_id: str, step: str = "reshard") -> Group:
+    """The replication group as it is now."""
+    resource = f"replication group {group_id}"
+    with asking(step, resource, "elasticache:DescribeReplicationGroups"):
+        try:
+            groups = [
+                group
+                for page in cloud.elasticache.get_paginator("describe_replication_groups").paginate(
+                    ReplicationGroupId=group_id
+                )
+                for group in page["ReplicationGroups"]
+            ]
+        except ClientError as error:
+            if code_of(error) != "ReplicationGroupNotFoundFault":
+                raise
+            groups = []
+    if not groups:
+        raise StepError(
+            step, resource, f"AWS knows no such group in {cloud.region}", "see the region, or run `up` again"
+        )
+    return read_group(groups[0])
+
+
+def wait_until_settled(
+    cloud: Cloud,
+    group_id: str,
+    shards: int,
+    *,
+    seen: Callable[[Group], None] = lambda _group: None,
+    ask: Callable[[Callable[[], Group]], Group] = lambda describe_it: describe_it(),
+    limit_s: float = 2 * 3600.0,
+) -> Outcome:
+    """Wait until nothing is being changed any more, and say how the group then differs from `shards` whole shards.
+
+    `ask` wraps every call (to wait for renewed credentials); `seen` is told every answer.
+    """
+    began = cloud.clock()
+    agreeing = 0
+    changed = False
+    while True:
+        group = ask(lambda: describe(cloud, group_id))
+        seen(group)
+        problems = layout_problems(group, shards)
+        # A group that is as asked for needs no second opinion: no answer from the past can look like it.
+        if group.available and not problems:
+            return Outcome(group, (), changed=True)
+        changed = changed or not group.available
+        agreeing = agreeing + 1 if group.available else 0
+        waited = cloud.clock() - began
+        if agreeing >= AGREEING and (changed or waited >= UNTOUCHED_S):
+            return Outcome(group, tuple(problems), changed)
+        if waited > limit_s:
+            raise StepError(
+                "reshard",
+                f"replication group {group_id}",
+                f"still {group.status!r} after {waited / 60:.0f} min, with {len(group.shards)} shard(s)",
+                "look at its events in the ElastiCache console; run the same command again to go on waiting",
+            )
+        cloud.sleep(POLL_S)
+
+
+class Resharder:
+    """Changes the number of shards of one stack's replication group."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._group_id = str(stack.exports("reshard")["cacheReplicationGroupId"])
+
+    def shards_before(self, to: int) -> int | None:
+        """How many shards own slots now; None when the group is as asked for already.
+
+        Raises:
+            StepError: it is being changed by somebody else.
+        """
+        group = self._describe()
+        if not group.available:
+            said = f"it is being changed ({group.status})"
+            raise StepError("reshard", self._group_id, said, "wait for it, then try again")
+        if layout_problems(group, to):
+            return group.owners
+        self._reconcile(to)
+        return None
+
+    def change(self, to: int, emit: Emit) -> None:
+        """Ask Pulumi for the change unless AWS is at it, and wait until the group is as asked for.
+
+        Raises:
+            StepError: AWS ended or rolled back the change, or was never asked.
+        """
+        stack, group = self._stack, self._describe()
+        failure: StepError | None = None
+        if group.available and layout_problems(group, to):
+            failure = self._ask_pulumi(to, emit)
+        elif not group.available:
+            stack.screen.say("AWS is still at it; waiting for its end")
+        outcome = wait_until_settled(stack.cloud, self._group_id, to, seen=self._show, ask=stack.patiently)
+        if outcome.problems:
+            said = "; ".join(outcome.problems)
+            pulumi = f" Pulumi said: {failure.said}" if failure else ""
+            rolled_back = " (AWS ended or rolled back the change)" if outcome.changed else " (AWS was never asked)"
+            raise StepError(
+                "reshard",
+                f"replication group {self._group_id}",
+                f"it is available, but {said}{rolled_back}.{pulumi}",
+                f"read its events in the ElastiCache console; `python -m experiment reshard --to {to}` tries again",
+            )
+        stack.screen.say(f"{self._group_id} has {to} shard(s); all 16,384 slots have an owner")
+        if failure is not None or not group.available:
+            self._reconcile(to)
+
+    def _describe(self) -> Group:
+        return self._stack.patiently(lambda: describe(self._stack.cloud, self._group_id))
+
+    def _ask_pulumi(self, to: int, emit: Emit) -> StepError | None:
+        """`config set shardCount` and `up`; what the CLI says of its success is not what counts."""
+        try:
+            self._stack.engine.set("shardCount", to)
+            changed = self._stack.engine.up()
+        except UsageError:
+            raise
+        except StepError as error:
+            self._stack.screen.say(f"Pulumi ended early: {error.said}")
+            return error
+        emit("reshard.declared", changed=dict(changed))
+        return None
+
+    def _reconcile(self, to: int) -> None:
+        """Pulumi ended before AWS did: let its state and the stack's setting agree with what there is."""
+        self._stack.engine.set("shardCount", to)
+        self._stack.engine.refresh()
+        self._stack.engine.up()
+
+    def _show(self, group: Group) -> None:
+        percent = "" if group.percent is None else f", {group.percent:.0f} % of the slots moved"
+        self._stack.screen.progress(f"{group.status}, {len(group.shards)} shard(s){percent}")

@@ -1,0 +1,53 @@
+"""What the command lines of both places share."""
+
+import argparse
+import re
+from typing import NoReturn
+
+from experiment.errors import USAGE, OptionsError
+from report import gates
+from report.assemble import DEFAULT_GATES
+
+EXIT_CODES = (
+    "Exit codes: 0 valid and every gate held, 1 a gate failed, 2 the run is INVALID or a step could not be finished, "
+    "64 usage error, nothing was begun."
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what was wrong in one line; usage errors exit 64."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message alone."""
+        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def share(text: str) -> float:
+    """`65%` or `0.65`, an argparse type."""
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*(%?)", text)
+    value = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed is a share of the run such as 65% or 0.65")
+    return value
+
+
+def add_gate(parser: argparse.ArgumentParser) -> None:
+    """`--gate`, the same everywhere."""
+    parser.add_argument(
+        "--gate", action="append", default=[], metavar="EXPR", help='such as "read.p99 < 5ms"; repeatable'
+    )
+
+
+def gates_of(asked: list[str]) -> list[str]:
+    """The repository's gates and those that were asked for, each understood before anything starts.
+
+    Raises:
+        OptionsError: one is no gate.
+    """
+    texts = [*gates.read_gates(DEFAULT_GATES), *asked]
+    try:
+        for text in texts:
+            gates.parse(text)
+    except gates.GateError as error:
+        raise OptionsError(str(error)) from error
+    return texts

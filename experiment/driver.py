@@ -1,0 +1,263 @@
+"""One experiment, in either place: every step in order, each from where an earlier command stopped.
+
+up -> fill -> start -> the planned moves -> wait -> collect -> audit -> report -> down
+"""
+
+import contextlib
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import report
+from contract import runfolder
+from experiment import audit
+from experiment.errors import INVALID, OK, ExperimentError, PassingError, UsageError
+from experiment.events import Events
+from experiment.place import Place, Progress
+from experiment.plan import Move, Plan
+from experiment.screen import Screen
+from experiment.state import State
+
+
+class Experiment:
+    """The steps of one experiment in one place.
+
+    `state` remembers what was done. In a place that outlives the command it is a file, and the same command goes on
+    after any interruption. `notes` are the keys of run.json that are known before anything starts.
+    """
+
+    def __init__(
+        self, place: Place, state: State, screen: Screen, *, gates: Sequence[str], notes: Mapping[str, Any]
+    ) -> None:
+        self.place = place
+        self.state = state
+        self.screen = screen
+        self._events = Events(place, state, self._show_event)
+        self._gates = list(gates)
+        self._notes = dict(notes)
+
+    def run(self, plan: Plan, *, down: bool) -> int:
+        """Play the whole experiment and return its exit code.
+
+        Where nothing outlives the command, all that was started is ended however this goes, and what was written is
+        reported.
+        """
+        try:
+            self._play(plan)
+        except (KeyboardInterrupt, ExperimentError) as error:
+            if self.place.outlives_command:
+                raise
+            self._problem(str(error) or "interrupted; every process was ended, and the report is of what was written")
+            self.place.down()
+            if self.collect() is None:
+                return error.exit_code if isinstance(error, ExperimentError) else INVALID
+        finally:
+            if not self.place.outlives_command:
+                self.place.down()
+        code = max(self.report(), INVALID if self.problems else OK)
+        folder = self.folder()
+        if down:
+            self.down()
+        self.state.archive(folder)
+        return code
+
+    def _play(self, plan: Plan) -> None:
+        self.state.save(plan=plan.as_json())
+        if not self.state.done("start"):
+            self.up(plan.moves)
+        self.start()
+        self._make_moves(plan)
+        for step in (self.wait, self.collect, self.audit):
+            if not self.state.done(step.__name__):
+                step()
+
+    # -- before the load
+
+    def up(self, moves: Sequence[Move] = ()) -> None:
+        """Make everything stand that the program declares, with the data that must be there before the load."""
+        with self._step("up"):
+            self.place.up(moves)
+            self.place.fill(moves)
+
+    def start(self) -> None:
+        """Start the load; a run that was started before goes on."""
+        if self.state.done("start"):
+            return
+        with self._step("start"):
+            started = self.place.start(self._events)
+            self.state.save(run_id=started.run_id, started_at_unix_s=started.started_at_unix_s)
+            self.place.note(self._all_notes())
+            self.screen.say(started.follow)
+
+    # -- under load
+
+    def _make_moves(self, plan: Plan) -> None:
+        """Make each move at its time. That one failed is evidence too: the run goes on and is collected."""
+        for number, move in enumerate(plan.moves):
+            if number < self.state.get("moves_made", 0) or self.state.done("wait"):
+                continue
+            if self.state.get("move") is None and self.wait(until_s=move.at_s).ended:
+                self.screen.say(f"the load is over before the move to {move.to} shard(s): none is made")
+                return
+            try:
+                self.change(move)
+            except (PassingError, UsageError):
+                raise  # the move goes on, or did not begin
+            except ExperimentError as error:
+                self._problem(f"the {move.kind} move to {move.to} shard(s) failed: {error}")
+                return
+            finally:
+                if self.state.get("move") is None:
+                    self.state.save(moves_made=number + 1)
+
+    def change(self, move: Move) -> None:
+        """Make one move under load, or go on with the one that was asked for before."""
+        with self.screen.step("reshard" if move.kind == "real" else "sham"):
+            asked = self.state.get("move")
+            if asked is None:
+                before = self.place.shards_before(move)
+                if before is None:
+                    self.screen.say(f"the cluster has {move.to} shard(s) with every slot already")
+                    return
+                asked = {"from": before, "to": move.to, "requested_unix_s": self.place.now()}
+                self.state.save(move=asked)
+                self._events(f"{move.prefix}.requested", **self._labels(move, before))
+            labels = self._labels(move, int(asked["from"]))
+
+            def emit(event: str, /, **fields: Any) -> None:
+                self._events(event, **{**({} if event.endswith("slots.progress") else labels), **fields})
+
+            try:
+                self.place.change(move, emit, self._look)
+            except (PassingError, UsageError):
+                raise
+            except ExperimentError as error:
+                emit(f"{move.prefix}.failed", error=str(error))
+                self.state.save(move=None)
+                raise
+            emit(f"{move.prefix}.finished")
+            self.state.save(move=None)
+
+    def _labels(self, move: Move, before: int) -> dict[str, Any]:
+        labels: dict[str, Any] = {"from": before, "to": move.to}
+        migration = ((self.state.get("plan") or {}).get("reshard") or {}).get("migration")
+        if migration is not None:
+            labels["migration"] = migration
+        if move.cycle is not None:
+            labels |= {"cycle": move.cycle, "kind": move.kind, "direction": f"{before}->{move.to}"}
+        return labels
+
+    def wait(self, until_s: float | None = None) -> Progress:
+        """Follow the run to its end, or to a planned second."""
+        with self._step("wait") if until_s is None else contextlib.nullcontext():
+            while True:
+                seen = self._look()
+                if seen.ended or (until_s is not None and seen.t_s >= until_s):
+                    self.screen.end_live()
+                    return seen
+                rest_s = self.place.poll_s if until_s is None else min(self.place.poll_s, until_s - seen.t_s)
+                self.place.sleep(max(0.0, rest_s))
+
+    def _look(self) -> Progress:
+        seen = self.place.progress()
+        self.screen.load(seen)
+        return seen
+
+    def _show_event(self, event: str, fields: Mapping[str, Any]) -> None:
+        if event.endswith("slots.progress"):
+            sham = " (sham)" if event.startswith("sham.") else ""
+            self.screen.slots = f"{fields['moved']}/{fields['total']}{sham}"
+        elif event.endswith(("finished", "failed")):
+            self.screen.slots = ""
+
+    # -- after the load
+
+    def collect(self) -> Path | None:
+        """Bring the run folder here, with all that only this command and the place know of the run."""
+        with self._step("collect"):
+            folder = self.place.collect()
+            if folder is None:
+                return None
+            self._events.write(folder)
+            run = runfolder.read_run(folder)
+            unsaid = {name: value for name, value in self._all_notes().items() if name not in run}
+            runfolder.update_run(folder, {**unsaid, "where": self.place.name})
+            runfolder.update_run(folder, self.place.facts(folder))
+            self.state.save(folder=str(folder))
+        return folder
+
+    def audit(self) -> None:
+        """Read every acknowledged session back and compare it."""
+        folder = self.folder()
+        with self._step("audit"):
+            result = audit.audit(
+                folder, self.place.audit, lambda done, of: self.screen.progress(f"{done:,} of {of:,} sessions")
+            )
+            self.screen.say(
+                f"{result['checked']:,} of {result['acknowledged']:,} sessions checked, "
+                f"{result['missing']} missing, {result['different']} different"
+            )
+
+    def fetch(self) -> int:
+        """Everything after the load, for a run that was started anywhere."""
+        self.wait()
+        folder = self.collect()
+        if folder is not None and audit.is_complete(folder):
+            self.screen.say("audited already")
+        else:
+            try:
+                self.audit()
+            except UsageError as error:  # the report says it too
+                self.screen.say(f"not audited: {error.said}")
+        return self.report()
+
+    def report(self) -> int:
+        """Make the report of the collected run; its exit code."""
+        folder = self.folder()
+        if self.problems:
+            runfolder.update_run(folder, {"problems": self.problems})
+        with self._step("report"):
+            result = report.build(folder, self._gates)
+            self.screen.say(f"{result.verdict}\n\nReport: {_as_typed(result.html)}")
+        return result.exit_code
+
+    def down(self) -> None:
+        """Remove everything that `up` made."""
+        with self.screen.step("destroy"):
+            self.place.down()
+        self.state.forget("up")
+
+    # -- what every step uses
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong beside the load; any makes the run INVALID."""
+        return self.state.get("problems", [])
+
+    def folder(self) -> Path:
+        """The collected run folder."""
+        folder = self.state.get("folder")
+        if folder is None or not runfolder.holds_run(Path(folder)):
+            raise UsageError("report", str(folder or "the run"), "it is not collected", "python -m experiment collect")
+        return Path(folder)
+
+    def _all_notes(self) -> dict[str, Any]:
+        plan: dict[str, Any] = self.state.get("plan") or {}
+        return {"where": self.place.name, "gates": self._gates, **self._notes, **plan}
+
+    def _problem(self, text: str) -> None:
+        self.screen.problem(text)
+        self.state.save(problems=[*self.problems, text])
+
+    @contextlib.contextmanager
+    def _step(self, name: str) -> Generator[None]:
+        with self.screen.step(name):
+            self.state.begin(name)
+            yield
+        self.state.finish(name)
+
+
+def _as_typed(path: Path) -> Path:
+    """A path as the user would type it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,24 @@
+"""Declared names, and what stands for them on this machine."""
+
+
+class LocalNames:
+    """Replaces declared names (with their ports, if any) by local addresses, in variables and commands.
+
+    A name that nobody gave a counterpart stays and fails, as a wrongly declared name would on AWS. `substitutions` goes
+    into run.json, so that a reader sees what was not as on AWS.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self.substitutions: dict[str, str] = {}
+
+    def stand_in(self, name: str, here: str, what: str) -> None:
+        """`here` stands for the declared `name`, which is `what`."""
+        self._names[name] = here
+        self.substitutions[what] = f"{name} -> {here}"
+
+    def local(self, text: str) -> str:
+        """`text` with declared names replaced, longest names first."""
+        for name in sorted(self._names, key=len, reverse=True):
+            text = text.replace(name, self._names[name])
+        return text

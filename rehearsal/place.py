@@ -1,0 +1,268 @@
+"""The place "this machine": local counterparts of what the program declares, as the driver uses them."""
+
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from contract import runfolder
+from contract.master import MasterError
+from experiment import program
+from experiment.errors import ExperimentError
+from experiment.place import Emit, Progress, Started
+from experiment.plan import Move
+from experiment.screen import Screen
+from rehearsal import declared as declaration
+from rehearsal.cluster import Cluster
+from rehearsal.fill import fill
+from rehearsal.load import LoadError
+from rehearsal.observer import Observer
+from rehearsal.options import Options
+from rehearsal.reshard import ReshardError, reshard
+from rehearsal.stack import LocalStack
+
+_START_LIMIT_S = 30.0
+# After the load's end slots may still be moving (the report says so), but not for ever.
+_MOVE_LIMIT_S = 600.0
+_END_STATES = ("finished", "stopped", "interrupted")
+
+
+class Here:
+    """One rehearsal's processes and its run folder. Nothing of it outlives the command."""
+
+    name = "rehearsal"
+    outlives_command = False
+    poll_s = 0.25
+
+    def __init__(self, options: Options, run_dir: Path, screen: Screen) -> None:
+        self._options = options
+        self._run_dir = run_dir
+        self._screen = screen
+        self._resources: list[program.Resource] = []
+        self._stack: LocalStack | None = None
+        self._observer: Observer | None = None
+        self._emit: Emit | None = None
+        self._limit_told = False
+        self._state: dict[str, Any] = {}
+        self._facts: dict[str, object] = {}
+
+    @property
+    def _running(self) -> LocalStack:
+        if self._stack is None:
+            raise ExperimentError("nothing runs: `up` comes first")
+        return self._stack
+
+    # -- before the load
+
+    def up(self, moves: Sequence[Move]) -> None:
+        """Start clusters, functions, master and workers as they are declared."""
+        options = self._options
+        self._resources = program.declare(options.values, options.stack)
+        declared = declaration.read(self._resources)
+        cache = declared.cache
+        self._screen.say(
+            f"{len(self._resources)} resources declare {cache.shards} shard(s) x (1 + {cache.replicas}) nodes, the "
+            f" function behind its listener, {declared.worker.count} load workers"
+        )
+        self._stack = stack = LocalStack(declared, environments=options.environments, server=options.server)
+        self._run_dir.mkdir(parents=True)
+        stack.start_clusters(sham=any(move.kind == "sham" for move in moves))
+        stack.start_functions(self._run_dir)
+        stack.start_load(self._environment())
+        function = declared.listener.function
+        self._facts = {
+            "engine": stack.cluster.engine(),
+            "cluster_medium": stack.cluster.medium,
+            "substitutions": stack.names.substitutions,
+            "function": {
+                "limit": options.environments,
+                "memory_mb": function.memory_mb,
+                "timeout_s": function.timeout_s,
+            },
+        }
+
+    def _environment(self) -> dict[str, str]:
+        """What differs here: things of AWS that have no counterpart, and what the rehearsal decides itself."""
+        file = self._options.profile_file
+        return {
+            "LOAD_RUN_DIR": str(self._run_dir),
+            "LOAD_RESULTS_BUCKET": "",
+            "LOAD_CACHE_ID": "",
+            "LOAD_AUTOSTART": "false",
+            **({"LOAD_PROFILE": str(file)} if file else {}),
+        }
+
+    def fill(self, moves: Sequence[Move]) -> None:
+        """Let the sham's slots hold as many keys as the application's will when they move."""
+        if "sham" in self._running.clusters:
+            at_s = next(move.at_s for move in moves if move.kind == "real")
+            fill(self._running.clusters["sham"], self._options.schedule.count_before(at_s))
+
+    def start(self, emit: Emit) -> Started:
+        """Start the load and the sampling of nodes and machine."""
+        self._emit = emit
+        self._running.load.master.start(self._running.load.host)
+        until = time.monotonic() + _START_LIMIT_S
+        while self._state.get("state", "ready") == "ready" or not self._state.get("started_at_unix_s"):
+            if time.monotonic() > until:
+                raise LoadError(f"the load has not begun within {_START_LIMIT_S:.0f} s of its start")
+            self.sleep(self.poll_s)
+            self._state = self._running.load.live() or {}
+        started_at_unix_s = float(self._state["started_at_unix_s"])
+        self._running.functions.run_starts(started_at_unix_s)
+        self._observer = Observer(self._run_dir, started_at_unix_s, lambda: list(self._running.clusters.values()))
+        self._observer.start()
+        follow = f"Locust's web UI: {self._running.load.master.url}   run folder: {self._run_dir}"
+        return Started(self._run_dir.name, started_at_unix_s, follow)
+
+    # -- under load
+
+    def progress(self) -> Progress:
+        """What the master says now, or said last."""
+        self._state = state = self._running.load.live() or self._state
+        if not self._limit_told and self._emit is not None and self._running.functions.limit_was_reached():
+            self._limit_told = True
+            self._emit("limit.reached", what=f"{self._options.environments} function environments")
+        totals, recent = state.get("totals") or {}, state.get("last_10s") or {}
+        p99 = ((recent.get("series") or {}).get("read") or {}).get("p99")
+        return Progress(
+            t_s=float(state.get("t_s") or 0.0),
+            duration_s=float(state.get("duration_s") or 1.0),
+            ended=state["state"] if state["state"] in _END_STATES else "",
+            cells={
+                "phase": str(state.get("phase") or "-"),
+                "offered": f"{float(recent.get('offered_per_s') or 0):.1f}/s",
+                "achieved": f"{float(recent.get('ok_per_s') or 0):.1f}/s",
+                "not ok": str(sum(int(totals.get(name) or 0) for name in ("failed", "missed", "unknown"))),
+                "read p99": "-" if p99 is None else f"{float(p99):.3f} ms",
+            },
+        )
+
+    def shards_before(self, move: Move) -> int:
+        """How many shards the cluster of this move has."""
+        return len(self._cluster_of(move).shards)
+
+    def _cluster_of(self, move: Move) -> Cluster:
+        return self._running.clusters["application" if move.kind == "real" else "sham"]
+
+    def change(self, move: Move, emit: Emit, watch: Callable[[], Progress]) -> None:
+        """Run the program with the new shardCount, as `pulumi up` would, then change the cluster."""
+        failure: list[Exception] = []
+
+        def play() -> None:
+            try:
+                self._play(move, emit)
+            except Exception as error:  # noqa: BLE001 - raised below, in the thread that waits
+                failure.append(error)
+
+        thread = threading.Thread(target=play, name="move", daemon=True)
+        thread.start()
+        over_s: float | None = None
+        while thread.is_alive():
+            thread.join(self.poll_s)
+            if watch().ended and over_s is None:
+                over_s = time.monotonic()
+            if over_s is not None and time.monotonic() - over_s > _MOVE_LIMIT_S:
+                raise ReshardError(f"slots were still moving {_MOVE_LIMIT_S:.0f} s after the load's end")
+        if failure:
+            error = failure[0]
+            if isinstance(error, ExperimentError):
+                raise error
+            raise ReshardError(f"{type(error).__name__}: {error}") from error
+        if move.kind == "sham" and not self._later_shams(move):
+            self._running.stop_sham()
+
+    def _play(self, move: Move, emit: Emit) -> None:
+        """A sham does the same work, so that it costs this machine the same."""
+        options = self._options
+        changed = program.changes(
+            self._resources, program.declare({**options.values, "shardCount": move.to}, options.stack)
+        )
+        program.refuse_other_changes(changed)
+        emit(f"{move.prefix}.declared", changed=sorted(changed))
+
+        def told(event: str, /, **fields: Any) -> None:
+            emit(event if move.kind == "real" else f"sham.{event}", **fields)
+
+        reshard(self._cluster_of(move), move.to, options.migration, told, slots_per_s=options.slots_per_s)
+
+    def _later_shams(self, move: Move) -> bool:
+        return any(later.kind == "sham" and later.at_s > move.at_s for later in self._options.plan.moves)
+
+    # -- what the driver records
+
+    def tell(self, event: str, fields: Mapping[str, object]) -> bool:
+        """Hand an event to the master, unless the run is over."""
+        if self._state.get("state") in _END_STATES:
+            return False
+        try:
+            self._running.load.master.event(event, fields)
+        except MasterError:
+            return False
+        return True
+
+    def note(self, notes: Mapping[str, object]) -> None:
+        """Hand keys for run.json to the master."""
+        self._running.load.master.notes(notes)
+
+    def facts(self, folder: Path) -> dict[str, object]:
+        """Engine, medium, function, and what stood in for AWS."""
+        del folder  # all of it was known when the stack stood
+        return self._facts
+
+    # -- after the load
+
+    def collect(self) -> Path | None:
+        """End the load; the run folder is here already."""
+        self._end_load()
+        if not runfolder.holds_run(self._run_dir):
+            shutil.rmtree(self._run_dir, ignore_errors=True)  # a folder that looks like a run and holds none
+            return None
+        if runfolder.read_run(self._run_dir).get("ended") == "running":  # the master was lost before it could say so
+            end = {"ended": "interrupted", "ended_at": runfolder.iso_utc(time.time())}
+            runfolder.update_run(self._run_dir, end)
+        return self._run_dir
+
+    def audit(self, sessions: Sequence[str]) -> Mapping[str, Any]:
+        """Invoke the declared audit function."""
+        return self._running.functions.invoke_audit({"sessions": list(sessions)})
+
+    def _end_load(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer = None
+        if self._stack is not None:
+            self._stack.load.stop()
+
+    def down(self) -> None:
+        """End everything. A second Ctrl-C meanwhile must not leave some of it behind."""
+        with _signals_ignored():
+            self._end_load()
+            if self._stack is not None:
+                self._stack.stop()
+
+    def standing(self) -> str:
+        """Nothing outlives the command."""
+        return ""
+
+    def now(self) -> float:
+        """This machine's clock, which is the master's too."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)
+
+
+@contextmanager
+def _signals_ignored() -> Generator[None]:
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,269 @@
+"""One driver, two places: the same experiment, run on this machine for real and on AWS in the fake world."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import experiment.__main__ as on_aws
+from contract import runfolder
+from contract.runread import read_run
+from experiment.driver import Experiment
+from experiment.errors import ExperimentError, ExpiredError, UsageError
+from experiment.place import Emit, Progress, Started
+from experiment.plan import Move, Plan
+from experiment.screen import Screen
+from experiment.state import State
+from rehearsal import __main__ as here
+from tests.experiment.conftest import Clock
+from tests.experiment.world import RUN, World, outside
+
+PROFILE = """
+phases:
+  - {name: Warm up, duration: 16s, arrivalRate: 10, rampTo: 40}
+  - {name: Higher load, duration: 4s, arrivalRate: 40}
+  - {name: Cool Down, duration: 16s, arrivalRate: 10, rampTo: 40}
+"""
+
+
+@dataclass(frozen=True)
+class Played:
+    """What the whole command left behind."""
+
+    code: int
+    folder: Path
+
+
+def play_here(folder: Path) -> Played:
+    """`python -m rehearsal`, with real processes."""
+    profile = folder / "load.yml"
+    profile.write_text(PROFILE)
+    run_dir = folder / "run"
+    words = ["--load-profile", str(profile), "--load-scale", "1", "--load-compress", "1", "--migration", "atomic"]
+    return Played(here.main([*words, "--out", str(run_dir)]), run_dir)
+
+
+def play_on_aws(folder: Path) -> Played:
+    """`python -m experiment run`, in the fake world."""
+    return Played(on_aws.main(["run", "--keep", "--runs", str(folder)]), folder / RUN)
+
+
+@pytest.fixture(params=["aws", pytest.param("here", marks=pytest.mark.rehearsal)])
+def played(
+    request: pytest.FixtureRequest, s3: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Played]:
+    """A whole experiment in each place."""
+    if request.param == "here":
+        yield play_here(tmp_path)
+        return
+    with outside(World(s3, tmp_path / "world", clock), tmp_path / "bin", monkeypatch):
+        yield play_on_aws(tmp_path / "runs")
+
+
+def test_a_whole_experiment_says_the_same_in_both_places(played: Played) -> None:
+    """Its steps, its names and its evidence do not depend on where it ran: `report compare` may compare the two."""
+    run = read_run(played.folder)
+    assert run.damage == ()
+    assert run.meta["where"] in ("rehearsal", "aws")
+    assert run.meta["gates"] == ["failed == 0", "missed == 0", "unknown == 0"]
+    assert run.meta["settings"]["shardCount"] == 1
+    assert {"replicasPerShard", "cacheEngine", "loadProfile"} <= run.meta["settings"].keys()
+    assert not {"cachePassword", "cache_password", "replicas_per_shard"} & run.meta["settings"].keys()
+    assert (run.meta["reshard"]["from"], run.meta["reshard"]["to"]) == (1, 2)
+    assert run.meta["reshard"]["at_s"] == pytest.approx(0.65 * run.meta["duration_s"], abs=4)
+    assert {"engine", "function", "command"} <= run.meta.keys()
+    names = [event.name for event in run.events]
+    order = ["reshard.requested", "slots.started", "slots.finished", "reshard.finished"]
+    assert [name for name in names if name in order] == order
+    assert run.audit is not None
+    assert (run.audit["complete"], run.audit["missing"], run.audit["different"]) == (True, 0, 0)
+    assert run.audit["acknowledged"] == int(run.seconds["ok"].sum())
+    report = json.loads((played.folder / "report.json").read_text())
+    assert report["exit_code"] == played.code
+    assert played.code in ((0, 2) if run.meta["where"] == "rehearsal" else (0,))  # a busy machine carries no claim
+
+
+class Scripted:
+    """A place that does as it is told, with its own clock."""
+
+    name = "scripted"
+    poll_s = 1.0
+
+    def __init__(self, folder: Path, *, outlives_command: bool = True) -> None:
+        self.outlives_command = outlives_command
+        self.folder = folder
+        self.time = 1000.0
+        self.calls: list[str] = []
+        self.failures: dict[str, list[BaseException]] = {}
+        self.shards = 1
+        self.ends_at = 1100.0
+        self.takes_events = True
+        self.told: list[str] = []
+
+    def _do(self, call: str) -> None:
+        self.calls.append(call)
+        if failures := self.failures.get(call):
+            raise failures.pop(0)
+
+    def up(self, moves: object) -> None:
+        """The stack stands."""
+        self._do("up")
+
+    def fill(self, moves: object) -> None:
+        """Nothing to fill."""
+        self._do("fill")
+
+    def start(self, emit: Emit) -> Started:
+        """The run folder begins to be written."""
+        self._do("start")
+        what = {"started_at_unix_s": 1000.0, "ended": "running", "duration_s": 100.0}
+        runfolder.RunFolder.create(self.folder, what).close({})
+        return Started("run", 1000.0, "here")
+
+    def progress(self) -> Progress:
+        """Over at second 100."""
+        self._do("progress")
+        ended = "finished" if self.time >= self.ends_at else ""
+        return Progress(self.time - 1000.0, 100.0, ended, {})
+
+    def shards_before(self, move: Move) -> int | None:
+        """As many as there are; None when nothing is to be done."""
+        return None if move.to == self.shards else self.shards
+
+    def change(self, move: Move, emit: Emit, watch: Callable[[], Progress]) -> None:
+        """Ten seconds."""
+        self._do("change")
+        emit("slots.started", slots=8192)
+        self.time += 10
+        watch()
+        emit("slots.finished", slots=8192, keys=5)
+        self.shards = move.to
+
+    def tell(self, event: str, fields: object) -> bool:
+        """The master hears it, or not."""
+        if self.takes_events:
+            self.told.append(event)
+        return self.takes_events
+
+    def note(self, notes: object) -> None:
+        """Nothing."""
+
+    def facts(self, folder: Path) -> dict[str, object]:
+        """What only this place knows."""
+        return {"engine": {"name": "valkey"}}
+
+    def collect(self) -> Path | None:
+        """The folder, if the run began."""
+        self._do("collect")
+        return self.folder if runfolder.holds_run(self.folder) else None
+
+    def audit(self, sessions: object) -> dict[str, Any]:
+        """Nothing was acknowledged."""
+        raise AssertionError("asked for no session")
+
+    def down(self) -> None:
+        """Everything ends."""
+        self._do("down")
+
+    def standing(self) -> str:
+        """Nothing."""
+        return ""
+
+    def now(self) -> float:
+        """The place's clock."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Time passes."""
+        self.time += seconds
+
+
+PLAN = Plan((Move("real", 65.0, 2),), (1, 2), "scripted")
+
+
+def driver(place: Scripted, state: State | None = None) -> Experiment:
+    """The driver at that place, with no gates."""
+    state = state or State.in_memory("dev")
+    return Experiment(place, state, Screen(), gates=[], notes={"stack": "dev"})
+
+
+def events_of(folder: Path) -> dict[str, float]:
+    """When each event was."""
+    return {event["event"]: event["t_s"] for event in runfolder.read_lines(folder, runfolder.EVENTS)}
+
+
+def test_every_step_is_done_once_and_in_order(tmp_path: Path) -> None:
+    """The move is made at its second, the load followed to its end, and the stack goes last."""
+    place = Scripted(tmp_path / "run")
+    driver(place).run(PLAN, down=True)
+    assert [call for call in place.calls if call != "progress"] == ["up", "fill", "start", "change", "collect", "down"]
+    assert place.told == ["reshard.requested", "slots.started", "slots.finished", "reshard.finished"]
+    assert place.time >= place.ends_at
+
+
+def test_what_the_master_does_not_take_is_written_when_the_run_is_over(tmp_path: Path) -> None:
+    """Each event with the moment when it happened, not the one when it was written."""
+    place = Scripted(tmp_path / "run")
+    place.takes_events = False
+    driver(place).run(PLAN, down=False)
+    at_s = events_of(tmp_path / "run")
+    assert at_s == {"reshard.requested": 65.0, "slots.started": 65.0, "slots.finished": 75.0, "reshard.finished": 75.0}
+
+
+def test_a_move_that_fails_is_a_problem_of_the_run_and_loses_nothing(tmp_path: Path) -> None:
+    """The load goes on, the run is collected and reported, and the exit code is that of a run without a claim."""
+    place = Scripted(tmp_path / "run")
+    place.failures["change"] = [ExperimentError("slots could not be moved")]
+    assert driver(place).run(PLAN, down=False) == 2
+    run = runfolder.read_run(tmp_path / "run")
+    assert run["problems"] == ["the real move to 2 shard(s) failed: slots could not be moved"]
+    assert "collect" in place.calls
+    assert place.told == ["reshard.requested", "reshard.failed"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ExpiredError("reshard", "AWS", "expired", "renew")])
+def test_the_same_command_goes_on_with_a_move_that_was_asked_for(tmp_path: Path, error: BaseException) -> None:
+    """Interrupted in the middle of the move, or without credentials: nothing is started or asked for twice."""
+    place = Scripted(tmp_path / "run")
+    place.failures["change"] = [error]
+    with pytest.raises(type(error)):
+        driver(place, State.load(tmp_path, "dev")).run(PLAN, down=False)
+    driver(place, State.load(tmp_path, "dev")).run(PLAN, down=False)
+    counts = {call: place.calls.count(call) for call in ("up", "start", "change", "collect")}
+    assert counts == {"up": 1, "start": 1, "change": 2, "collect": 1}
+    assert place.told.count("reshard.requested") == 1
+
+
+def test_where_nothing_outlives_the_command_all_is_ended_and_reported(tmp_path: Path) -> None:
+    """Ctrl-C under load: processes end before the run is collected, and the report is made of what there is."""
+    place = Scripted(tmp_path / "run", outlives_command=False)
+    place.failures["progress"] = [KeyboardInterrupt()]
+    assert driver(place).run(PLAN, down=False) == 2
+    assert place.calls.index("down") < place.calls.index("collect")
+    assert (tmp_path / "run" / "report.html").exists()
+    assert "interrupted" in str(runfolder.read_run(tmp_path / "run")["problems"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UsageError("up", "program", "it declares TLS", "leave it out"), 64), (ExperimentError("no node came up"), 2)],
+)
+def test_a_stack_that_does_not_come_up_leaves_nothing(tmp_path: Path, error: ExperimentError, code: int) -> None:
+    """No run folder, no report, everything ended; the exit code says whose fault it was."""
+    place = Scripted(tmp_path / "run", outlives_command=False)
+    place.failures["up"] = [error]
+    assert driver(place).run(PLAN, down=False) == code
+    assert place.calls[-1] == "down"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_load_that_is_over_before_the_move_gets_none(tmp_path: Path) -> None:
+    """Somebody pressed Stop: a reshard after the load would be no evidence."""
+    place = Scripted(tmp_path / "run")
+    place.ends_at = 1030.0
+    driver(place).run(PLAN, down=False)
+    assert "change" not in place.calls
+    assert place.told == []
