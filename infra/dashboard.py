@@ -10,8 +10,7 @@ import pulumi_aws as aws
 from infra.load import METRICS_NAMESPACE
 from infra.naming import COMPONENT, named
 
-# CloudWatch's quotas: metrics in one chart, and in all charts of one dashboard together.
-METRICS_PER_CHART = 500
+# CloudWatch's quota for all charts of one dashboard together. That of one chart, 500, is ElastiCache's of nodes, too.
 METRICS_PER_DASHBOARD = 2500
 # What may not be left out: the charts that have nothing to do with nodes use fewer.
 RESERVED = 50

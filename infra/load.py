@@ -181,8 +181,9 @@ class Load(pulumi.ComponentResource):
             # ECS keeps the variables sorted; so are ours, or each `up` would see a change.
             "environment": [{"name": name, "value": value} for name, value in sorted(self._args.environment.items())],
             "portMappings": [{"containerPort": 5557, "protocol": "tcp"}] if part == "master" else [],
-            # A connection per arrival: thousands may be open or closing at once.
-            "ulimits": [{"name": "nofile", "softLimit": 65536, "hardLimit": 65536}],
+            # A connection per arrival: thousands may be open or closing at once. 65,535 is Fargate's default in ECS's
+            # API reference (Ulimit), which names no maximum; it is said here, for the default was 1,024 once.
+            "ulimits": [{"name": "nofile", "softLimit": 65535, "hardLimit": 65535}],
             # An init process hands SIGTERM on and reaps what the SSM agent starts.
             "linuxParameters": {"initProcessEnabled": True},
             # On SIGTERM the run folder is closed and flushed; Fargate grants 120 s at most.
