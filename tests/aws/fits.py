@@ -4,7 +4,9 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
+
+from tests.infra.program import REGION
 
 
 def text(pattern: str) -> Callable[[Any], bool]:
@@ -130,4 +132,86 @@ def users_over_tls(group: dict[str, Any]) -> bool:
 def environment(variables: dict[str, str]) -> bool:
     """A function's variables: names, and their size in all."""
     names = all(re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]+", name) and not name.startswith("AWS_") for name in variables)
-    return names and sum(len(name) + len(value) for name, value in variables.items()) <= 4096
+    return names and sum(len((name + value).encode()) for name, value in variables.items()) <= 4096
+
+
+def port_range(allowed: dict[str, Any]) -> bool:
+    """Ports from one to the same or a higher one."""
+    return allowed.get("FromPort", -1) <= allowed.get("ToPort", 65535)
+
+
+def one_route_target(route: dict[str, Any]) -> bool:
+    """One place to send to, of the kinds that the program uses."""
+    return sum(name in route for name in ("GatewayId", "NatGatewayId", "VpcEndpointId", "NetworkInterfaceId")) == 1
+
+
+def gateway_endpoint(endpoint: dict[str, Any]) -> bool:
+    """Only few services have gateway endpoints, and those of the same region only."""
+    kind, service = endpoint.get("VpcEndpointType"), endpoint.get("ServiceName", "")
+    return kind != "Gateway" or service in {
+        f"com.amazonaws.{REGION}.{name}" for name in ("s3", "s3express", "dynamodb")
+    }
+
+
+def forwards(action: dict[str, Any]) -> bool:
+    """Forwarding says where to."""
+    return action.get("Type") != "forward" or bool(action.get("TargetGroupArn"))
+
+
+def container_sizes(task: dict[str, Any]) -> bool:
+    """What the containers reserve is no more than the task has."""
+    containers = cast("list[dict[str, Any]]", task["containerDefinitions"])
+    return all(sum(each.get(name, 0) for each in containers) <= int(task[name]) for name in ("cpu", "memory"))
+
+
+def ulimits(limits: list[dict[str, Any]]) -> bool:
+    """Each limit once, and none softer than hard."""
+    names = [limit["name"] for limit in limits]
+    return len(set(names)) == len(names) and all(limit["softLimit"] <= limit["hardLimit"] for limit in limits)
+
+
+def percentages(deployment: dict[str, Any]) -> bool:
+    """A deployment that may stop or start a task."""
+    return 0 <= deployment.get("minimumHealthyPercent", 100) < deployment.get("maximumPercent", 200)
+
+
+def interfaces(network_config: dict[str, Any]) -> bool:
+    """Both or neither."""
+    return bool(network_config.get("SubnetIds")) == bool(network_config.get("SecurityGroupIds"))
+
+
+def snapshots(group: dict[str, Any]) -> bool:
+    """Days that automatic backups are kept; 0, which is not sent, for none."""
+    return 0 <= group.get("SnapshotRetentionLimit", 0) <= 35
+
+
+# Valkey's and Redis OSS's alike.
+_CATEGORIES = (
+    "admin|all|bitmap|blocking|connection|dangerous|fast|geo|hash|hyperloglog|keyspace|list|pubsub|read|scripting|set"
+    "|slow|sortedset|stream|string|transaction|write"
+)
+
+
+def access_string(rules: str) -> bool:
+    """On or off first, and categories that there are."""
+    categories = [word for word in rules.split() if word[1:2] == "@"]
+    return rules.startswith(("on ", "off ")) and all(re.fullmatch(rf"[+-]@({_CATEGORIES})", one) for one in categories)
+
+
+def lifecycle_rule(rule: dict[str, Any]) -> bool:
+    """What it is for, and something to do, each after a positive number of days or versions."""
+    actions = [rule[name] for name in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration") if name in rule]
+    counted = all(action and all(number(1, 2**31 - 1)(value) for value in action.values()) for action in actions)
+    return (("Filter" in rule) != ("Prefix" in rule)) and bool(actions) and counted
+
+
+def dns_records(dns: dict[str, Any]) -> bool:
+    """An alias is alone, and answered by weight."""
+    types = [record["Type"] for record in dns["DnsRecords"]]
+    return "CNAME" not in types or (types == ["CNAME"] and dns.get("RoutingPolicy") == "WEIGHTED")
+
+
+def budget_filter(budget: dict[str, Any]) -> bool:
+    """Expression and metric go together, and not with the older filters."""
+    newer = {"FilterExpression", "Metrics"} & set(budget)
+    return len(newer) != 1 and not (newer and {"CostFilters", "CostTypes"} & set(budget))

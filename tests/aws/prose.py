@@ -6,112 +6,49 @@ asks it, so that no line holds everything to be right.
 """
 
 import itertools
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 from tests.aws.fits import (
+    access_string,
     awslogs,
     bucket_name,
-    cidr,
+    budget_filter,
     cluster_mode,
+    container_sizes,
+    dns_records,
     environment,
     fargate_container,
     fargate_size,
     fargate_task,
-    health_check,
-    idle_timeout,
+    interfaces,
     json_object,
-    network,
+    lifecycle_rule,
     nodes,
     number,
+    percentages,
+    snapshots,
     text,
+    ulimits,
     users_over_tls,
 )
+from tests.aws.network_rules import NETWORK_RULES
 from tests.aws.requests import Request
+from tests.aws.rule import Rule
 from tests.aws.together import CACHE_GUIDE, FAMILIES, TOGETHER
+from tests.experiment import reference
 
-
-@dataclass(frozen=True)
-class Rule:
-    """One line: which parameters it is for (`[]` stands for each item of a list, "" for the whole request)."""
-
-    operations: tuple[str, ...]
-    path: str
-    holds: Callable[[Any], bool]
-    allowed: str
-    source: str
-    refused: Any
-
-
-_CREATE_GROUP = ("ec2:CreateSecurityGroup",)
-_ALLOW = ("ec2:AuthorizeSecurityGroupIngress", "ec2:AuthorizeSecurityGroupEgress")
 _GROUP = ("elasticache:CreateReplicationGroup",)
-_BALANCER = ("elbv2:CreateLoadBalancer",)
-_TARGET = ("elbv2:CreateTargetGroup",)
 _TASK = ("ecs:RegisterTaskDefinition",)
 _FUNCTION = ("lambda:CreateFunction",)
+_SERVICE = ("ecs:CreateService",)
 
-_DESCRIPTION = r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}"
-_DESCRIBED = "at most 255 of a-z A-Z 0-9, space and ._-:/()#,@[]+=&;{}!$*"
 _ECS_NAME = r"[A-Za-z0-9_-]{1,255}"
 _ECS_NAMED = "up to 255 letters, numbers, underscores and hyphens"
 _DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
 RULES = (
-    Rule(_CREATE_GROUP, "Description", text(_DESCRIPTION), _DESCRIBED, "model", "AWS's own"),
-    Rule(_CREATE_GROUP, "GroupName", text(rf"(?!sg-){_DESCRIPTION}"), f"{_DESCRIBED}; not sg-", "model", "sg-a"),
-    Rule(
-        _ALLOW,
-        "IpPermissions[].UserIdGroupPairs[].Description",
-        # The model leaves the ampersand out of this one alone.
-        text(_DESCRIPTION.replace("&", "")),
-        _DESCRIBED.replace("&", ""),
-        "model",
-        "From AWS's APIs",
-    ),
-    Rule(_ALLOW, "IpPermissions[].IpRanges[].Description", text(_DESCRIPTION), _DESCRIBED, "model", "a" * 256),
-    Rule(_ALLOW, "IpPermissions[].IpRanges[].CidrIp", cidr, "a network", "model", "10.0.0.1/8"),
-    *(
-        Rule(_ALLOW, f"IpPermissions[].{port}", number(-1, 65535), "a port", "provider's validator", 65536)
-        for port in ("FromPort", "ToPort")
-    ),
-    Rule(("ec2:CreateVpc",), "CidrBlock", network, "a network from /16 to /28", "VPC guide", "10.0.0.0/8"),
-    Rule(("ec2:CreateSubnet",), "CidrBlock", network, "a network from /16 to /28", "model", "10.0.0.0/29"),
-    Rule(("ec2:CreateRoute",), "DestinationCidrBlock", cidr, "a network", "model", "10.0.0.1/8"),
-    Rule(
-        _BALANCER,
-        "Name",
-        text(r"(?!internal-)(?!-)[A-Za-z0-9-]{1,32}(?<!-)"),
-        'at most 32 letters, digits, hyphens; no hyphen at either end; not "internal-"',
-        "model",
-        "internal-alb",
-    ),
-    Rule(_BALANCER, "Subnets", lambda value: len(value) >= 2, "two zones' subnets", "model", ["subnet-0"]),
-    Rule(
-        _TARGET,
-        "Name",
-        text(r"(?!-)[A-Za-z0-9-]{1,32}(?<!-)"),
-        "at most 32 letters, digits, hyphens; no hyphen at either end",
-        "model",
-        "-session",
-    ),
-    Rule(
-        _TARGET,
-        "",
-        health_check,
-        "the health check's interval is above its timeout",
-        "hashicorp/terraform-provider-aws, issue 48070; defaults: model",
-        {"TargetType": "lambda", "HealthCheckIntervalSeconds": 30},
-    ),
-    Rule(
-        ("elbv2:ModifyLoadBalancerAttributes",),
-        "Attributes[]",
-        idle_timeout,
-        "an idle timeout from 1 to 4000 s",
-        "model",
-        {"Key": "idle_timeout.timeout_seconds", "Value": "4001"},
-    ),
+    *NETWORK_RULES,
     Rule(
         _GROUP,
         "ReplicationGroupId",
@@ -184,10 +121,19 @@ RULES = (
     Rule(
         ("elasticache:CreateUser",),
         "AccessString",
-        text("(on|off) .+"),
-        "begins with on or off: without either the user is off",
-        f"{CACHE_GUIDE}, RBAC",
-        "~* +@all",
+        access_string,
+        "begins with on or off: without either the user is off; categories of commands that the engine has",
+        f"{CACHE_GUIDE}, RBAC; Valkey's documentation, ACL",
+        "on ~* +@hashes",
+    ),
+    Rule(_GROUP, "Port", number(1, 65535), "a port", "TCP", 65536),
+    Rule(
+        _GROUP,
+        "",
+        snapshots,
+        "backups kept for at most 35 days",
+        f"{CACHE_GUIDE}, scheduling automatic backups",
+        {"SnapshotRetentionLimit": 36},
     ),
     Rule(_TASK, "family", text(_ECS_NAME), _ECS_NAMED, "model", "a.b"),
     Rule(_TASK, "containerDefinitions[].name", text(_ECS_NAME), _ECS_NAMED, "model", "a b"),
@@ -216,6 +162,43 @@ RULES = (
         "on Fargate: initProcessEnabled, capabilities and nofile only; host ports as the container's",
         "model of ulimits; ECS guide, task definition differences for Fargate",
         {"ulimits": [{"name": "nproc"}]},
+    ),
+    Rule(
+        _TASK,
+        "",
+        container_sizes,
+        "containers no larger than their task",
+        "model of ContainerDefinition's cpu and memory",
+        {"cpu": "1024", "memory": "2048", "containerDefinitions": [{"memory": 4096}]},
+    ),
+    Rule(
+        _TASK,
+        "containerDefinitions[].ulimits",
+        ulimits,
+        "each limit once, the soft one no higher than the hard one",
+        "setrlimit(2); ECS starts no such container",
+        [{"name": "nofile", "softLimit": 2, "hardLimit": 1}],
+    ),
+    Rule(_TASK, "containerDefinitions[].portMappings[].containerPort", number(1, 65535), "a port", "TCP", 70000),
+    Rule(_SERVICE, "desiredCount", number(0, 5000), "0 to 5000 tasks", "ECS guide, service quotas", -1),
+    Rule(
+        _SERVICE,
+        "deploymentConfiguration",
+        percentages,
+        "a maximum above the minimum: tasks could be neither stopped nor started",
+        "ECS guide, service definition parameters",
+        {"minimumHealthyPercent": 100, "maximumPercent": 100},
+    ),
+    *(
+        Rule(
+            _SERVICE,
+            f"networkConfiguration.awsvpcConfiguration.{name}",
+            lambda value, most=most: len(value) <= most,
+            f"at most {most}",
+            "model",
+            ["a"] * (most + 1),
+        )
+        for name, most in (("subnets", 16), ("securityGroups", 5))
     ),
     Rule(_TASK, "containerDefinitions[].stopTimeout", number(1, 120), "at most 120 s on Fargate", "model", 121),
     Rule(
@@ -248,6 +231,22 @@ RULES = (
     ),
     Rule(
         _FUNCTION,
+        "VpcConfig",
+        interfaces,
+        "subnets and security groups, or neither",
+        "Lambda's answer to CreateFunction: SubnetIds and SecurityIds must coexist or be both empty list",
+        {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []},
+    ),
+    Rule(
+        ("lambda:AddPermission",),
+        "Action",
+        lambda value: bool(reference.expand(value)),
+        "an action that Lambda has",
+        "service authorization reference",
+        "lambda:InvokeFunctions",
+    ),
+    Rule(
+        _FUNCTION,
         "Environment.Variables",
         environment,
         "names of letters, digits, _; not AWS_...; 4 KB in all",
@@ -270,6 +269,22 @@ RULES = (
         "S3 guide, lifecycle configuration elements",
         [{"ID": "a"}, {"ID": "a"}],
     ),
+    Rule(
+        ("s3:PutBucketLifecycleConfiguration",),
+        "LifecycleConfiguration.Rules[]",
+        lifecycle_rule,
+        "a filter or a prefix, and something to do after a day at least",
+        "model of LifecycleRule; S3 guide, lifecycle configuration elements",
+        {"ID": "a", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
+    ),
+    Rule(
+        ("servicediscovery:CreateService",),
+        "DnsConfig",
+        dns_records,
+        "a CNAME alone, and with routing WEIGHTED",
+        "model of DnsRecord",
+        {"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "CNAME", "TTL": 10}]},
+    ),
     *(
         Rule((operation,), path, json_object, "JSON", source, "{")
         for operation, path, source in (
@@ -287,6 +302,22 @@ RULES = (
         "at most 255 of A-Z a-z 0-9 - _",
         "model",
         "reshard 1",
+    ),
+    Rule(
+        ("budgets:CreateBudget",),
+        "Budget",
+        budget_filter,
+        "an expression with a metric, and neither with cost filters",
+        "model of CreateBudget",
+        {"FilterExpression": {}},
+    ),
+    Rule(
+        ("budgets:CreateNotification",),
+        "Subscribers[]",
+        lambda to: to["SubscriptionType"] != "EMAIL" or text(r"[^@\s]+@[^@\s]+\.[^@\s]+")(to["Address"]),
+        "an e-mail address",
+        "model of Subscriber",
+        {"SubscriptionType": "EMAIL", "Address": "me"},
     ),
     Rule(
         ("budgets:CreateBudget",),

@@ -84,10 +84,15 @@ def changes(before: Program, after: Program) -> list[Request]:
     return made
 
 
+def ec2_id(kind: str, urn: str) -> str:
+    """The id that EC2 makes for a resource."""
+    return f"{kind}-{hashlib.sha256(urn.encode()).hexdigest()[:17]}"
+
+
 def _ids(program: Program) -> dict[tuple[str, str], str]:
     """The ids that EC2 makes, by kind and mocked id."""
     return {
-        (kind, each.name + SUFFIX): f"{kind}-{hashlib.sha256(each.urn.encode()).hexdigest()[:17]}"
+        (kind, each.name + SUFFIX): ec2_id(kind, each.urn)
         for each in program
         if (kind := _EC2_KINDS.get(each.short_type))
     }

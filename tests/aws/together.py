@@ -1,10 +1,12 @@
 """Rules of AWS, told in prose, for requests that must fit one another; each line names its source."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from tests.aws.requests import Request
+from tests.aws.documents import dashboards, image_lifecycles
+from tests.aws.requests import Request, ec2_id
 from tests.infra.program import SUFFIX
 
 CACHE_GUIDE = "ElastiCache guide"
@@ -95,7 +97,10 @@ def _tags(requests: list[Request]) -> Iterator[str]:
     """What no service may be given as a tag."""
     letters = "letters, digits, spaces, + - = . _ : / @"
     for request in requests:
-        for key, value in tags_inside(request.parameters):
+        tags = list(tags_inside(request.parameters))
+        if len(tags) > 50:
+            yield f"{request}: {len(tags)} tags: at most 50 ({_TAGGING})"
+        for key, value in tags:
             seen = f"{request}: tag {key!r} = {value!r}"
             if not re.fullmatch(r"(?!(?i:aws):)[\w .:/=+@-]{1,128}", key):
                 yield f"{seen}: a key of at most 128 {letters}, not aws: ({_TAGGING})"
@@ -120,4 +125,63 @@ def tags_inside(value: Any) -> Iterator[tuple[str, str]]:
                 yield from tags_inside(inside)
 
 
-TOGETHER: tuple[Callable[[list[Request]], Iterator[str]], ...] = (_families, _users, _commands, _inline_policies, _tags)
+def _balancers(requests: list[Request]) -> Iterator[str]:
+    """A balancer has a subnet in each of two zones at least, and room in it."""
+    subnets = {ec2_id("subnet", made.urn): made.parameters for made in _of(requests, "ec2:CreateSubnet")}
+    for balancer in _of(requests, "elbv2:CreateLoadBalancer"):
+        own = [subnets[subnet] for subnet in balancer.parameters.get("Subnets", [])]
+        zones = [subnet["AvailabilityZone"] for subnet in own]
+        if len(set(zones)) != len(zones) or len(zones) < 2:
+            yield f"{balancer}: Subnets in {', '.join(zones)}: one subnet in each of two zones at least (model)"
+        for block in (str(subnet["CidrBlock"]) for subnet in own):
+            if int(block.rpartition("/")[2]) > 27:
+                yield f"{balancer}: Subnets: {block}: /27 or larger (ELB guide, subnets for your load balancer)"
+
+
+def _rules_once(requests: list[Request]) -> Iterator[str]:
+    """No group has a rule twice."""
+    made: dict[str, list[Request]] = {}
+    for operation in ("ec2:AuthorizeSecurityGroupIngress", "ec2:AuthorizeSecurityGroupEgress"):
+        for request in _of(requests, operation):
+            for allowed in request.parameters["IpPermissions"]:
+                bare = json.dumps([request.parameters["GroupId"], operation, _without_description(allowed)])
+                made.setdefault(bare, []).append(request)
+    for same in made.values():
+        for request in same if len(same) > 1 else []:
+            yield f"{request}: the group has this rule already (EC2 API reference, InvalidPermission.Duplicate)"
+
+
+def _without_description(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_description(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value)
+        return {name: _without_description(entries[name]) for name in sorted(entries) if name != "Description"}
+    return value
+
+
+def _notifications(requests: list[Request]) -> Iterator[str]:
+    """A budget warns ten times at most, and never twice of the same."""
+    for budget in _of(requests, "budgets:CreateBudget"):
+        name = budget.parameters["Budget"]["BudgetName"]
+        own = [
+            json.dumps(made.parameters["Notification"], sort_keys=True)
+            for made in _of(requests, "budgets:CreateNotification")
+            if made.parameters["BudgetName"] == name
+        ]
+        if len(own) > 10 or len(set(own)) < len(own):
+            yield f"{budget}: {len(own)} notifications: at most 10, no two alike (model, CreateBudget)"
+
+
+TOGETHER: tuple[Callable[[list[Request]], Iterator[str]], ...] = (
+    _families,
+    _users,
+    _commands,
+    _inline_policies,
+    _tags,
+    _balancers,
+    _rules_once,
+    _notifications,
+    dashboards,
+    image_lifecycles,
+)
