@@ -14,7 +14,7 @@ from experiment.__main__ import main
 from experiment.aws import permissions, policy
 from experiment.aws.provider_calls import TypeRow, row, table
 from infra.naming import named
-from tests.aws.configurations import CONFIGURATIONS
+from tests.aws.configurations import CONFIGURATIONS, Configuration
 from tests.experiment import policy_checks as checks
 from tests.experiment import reference
 from tests.experiment.iam import IamRequest, allowed
@@ -76,6 +76,14 @@ def test_a_strangers_resource_is_out_of_reach(title: str, stranger: str) -> None
     program, policies, _ = made(title)
     other = checks.StackNames(program, "other", STRANGERS[stranger])
     assert checks.granted(policies, program, other, table()) == []
+
+
+@pytest.mark.parametrize("other", ["dev-2", "dev-load", "my-dev", "dev2", "de"])
+def test_a_stack_whose_name_begins_alike_is_out_of_reach(other: str) -> None:
+    """The suffix has seven characters and no more, so that `dev-load-???????` is not `dev-2-load-0123abc`."""
+    program = Configuration(other).declare()
+    policies = policy.policies(list(Configuration("dev").declare()), checks.PROJECT, "dev")
+    assert checks.granted(policies, program, checks.StackNames(program, other), table()) == []
 
 
 @pytest.mark.parametrize("title", CONFIGURATIONS)
@@ -255,7 +263,7 @@ def test_a_planted_mistake_is_found_and_named(plant: str) -> None:
 
 
 def _demo() -> Program:
-    return type(CONFIGURATIONS["default"])("elasticache-demo").declare()
+    return Configuration("elasticache-demo").declare()
 
 
 def _findings(
