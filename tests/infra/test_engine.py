@@ -112,6 +112,35 @@ def test_a_kept_bucket(engine: Engine, tmp_path: Path) -> None:
     assert left_by_destroy(engine, checkout, created_again) == set()
 
 
+def test_users_tls_and_a_budget(engine: Engine, tmp_path: Path) -> None:
+    """What only settings declare goes up, stays as it is in the reshard and in an `up` without a change, and goes."""
+    checkout = copy_checkout(tmp_path / "checkout")
+    assert engine.run(checkout, "stack", "init", "test")[0] == 0
+    settings = {"transitEncryption": "true", "cacheUsername": "app", "budgetUsd": "100", "keepResults": "false"}
+    for name, value in {"aws:region": "eu-west-1", "budgetEmail": "me@example.com", **settings}.items():
+        assert engine.run(checkout, "config", "set", name, value, "--stack", "test")[0] == 0
+    password = "correct-horse-battery"
+    assert engine.run(checkout, "config", "set", "--secret", "cachePassword", password, "--stack", "test")[0] == 0
+
+    status, output = engine.run(checkout, *UP)
+    assert status == 0, output
+    assert password not in output
+    created = engine.operations()
+    made = [kind for operation, kind in kinds(created) if operation == "create"]
+    assert [made.count(kind) for kind in ("User", "UserGroup")] == [2, 1]
+    assert "Budget" in made
+    status, exported = engine.run(checkout, "stack", "export", "--stack", "test")
+    assert status == 0
+    assert password not in exported
+
+    engine.run(checkout, "config", "set", "shardCount", "2", "--stack", "test")
+    for expected in ([("update", "Dashboard"), ("update", "ReplicationGroup")], []):
+        status, output = engine.run(checkout, *UP)
+        assert status == 0, output
+        assert kinds(engine.operations()) == expected
+    assert left_by_destroy(engine, checkout, created) == set()
+
+
 def test_refusals(engine: Engine, tmp_path: Path) -> None:
     """What is wrong with settings and machine is said at once, without a stack trace, and nothing is created."""
     checkout = copy_checkout(tmp_path / "checkout")
