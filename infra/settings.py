@@ -183,7 +183,10 @@ def _rules(root: Path) -> dict[str, _Rule]:
         "shardCount": _integer(1, 500),
         "replicasPerShard": _integer(1, 5),
         "nodeQuota": _integer(2, 500),
-        "cacheNodeType": _matching(r"cache\.[a-z0-9]+\.[a-z0-9]+", "an ElastiCache node type, such as cache.r7g.large"),
+        # AWS takes r6gd nodes with data tiering only, which moves what is rarely read to disks.
+        "cacheNodeType": _matching(
+            r"cache\.(?!r6gd\.)[a-z0-9]+\.[a-z0-9]+", "an ElastiCache node type, such as cache.r7g.large; not r6gd"
+        ),
         "cacheEngine": _one_of(*ENGINES),
         "transitEncryption": _flag(),
         # AWS allows more in a user name; these need no quoting in an access-control list.

@@ -129,6 +129,11 @@ def users_over_tls(group: dict[str, Any]) -> bool:
     return "UserGroupIds" not in group or group.get("TransitEncryptionEnabled") is True
 
 
+def tiering(group: dict[str, Any]) -> bool:
+    """Nodes with disks use them, others have none."""
+    return group.get("CacheNodeType", "").startswith("cache.r6gd.") == (group.get("DataTieringEnabled") is True)
+
+
 def environment(variables: dict[str, str]) -> bool:
     """A function's variables: names, and their size in all."""
     names = all(re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]+", name) and not name.startswith("AWS_") for name in variables)

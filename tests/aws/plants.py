@@ -191,6 +191,7 @@ PLANTS = (
     Plant("lambda.Function", "session", {"vpcConfig.securityGroupIds": []}, "subnets and security groups, or neither"),
     Plant("lambda.Permission", "invoke", {"action": "lambda:InvokeFunctions"}, "an action that Lambda has"),
     Plant("elasticache.ReplicationGroup", "cache", {"port": 70000.0}, "Port = 70000: a port"),
+    Plant("elasticache.ReplicationGroup", "cache", {"nodeType": "cache.r6gd.xlarge"}, "data tiering for r6gd nodes"),
     Plant("elasticache.ReplicationGroup", "cache", {"snapshotRetentionLimit": 36.0}, "at most 35 days"),
     Plant("ecs.Service", "worker", {"desiredCount": -1.0}, "0 to 5000 tasks"),
     Plant("ecs.Service", "worker", {"deploymentMaximumPercent": 0.0}, "a maximum above the minimum"),

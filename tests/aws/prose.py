@@ -29,6 +29,7 @@ from tests.aws.fits import (
     percentages,
     snapshots,
     text,
+    tiering,
     ulimits,
     users_over_tls,
 )
@@ -67,6 +68,14 @@ RULES = (
         "cluster mode with failover, Multi-AZ with failover and a replica",
         f"model; {CACHE_GUIDE}, Multi-AZ",
         {"ClusterMode": "enabled", "AutomaticFailoverEnabled": False},
+    ),
+    Rule(
+        _GROUP,
+        "",
+        tiering,
+        "data tiering for r6gd nodes, and for no others",
+        "model of DataTieringEnabled",
+        {"CacheNodeType": "cache.r6gd.xlarge"},
     ),
     Rule(_GROUP, "", users_over_tls, "users only over TLS", f"{CACHE_GUIDE}, RBAC", {"UserGroupIds": ["a"]}),
     Rule(

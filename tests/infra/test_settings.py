@@ -54,7 +54,11 @@ def test_text_and_typed_values_read_the_same() -> None:
         ("shardCount", [1, "2", 45], [0, -1, "1.0", "one", "", True, 501, 10**12]),
         ("replicasPerShard", [1, 5], [0, 6]),
         ("nodeQuota", [2, 500], [1, 501]),
-        ("cacheNodeType", ["cache.t4g.micro", "cache.r7g.16xlarge"], ["r7g.large", "cache.", "cache.R7g.large", 7]),
+        (
+            "cacheNodeType",
+            ["cache.t4g.micro", "cache.r7g.16xlarge"],
+            ["r7g.large", "cache.", "cache.R7g.large", "cache.r6gd.xlarge", 7],
+        ),
         (
             "cacheEngine",
             ["valkey 7.2", "valkey 8.0", "valkey 8.1", "valkey 8.2", "valkey 9.0", "valkey 9.1", "redis 7.1"],
