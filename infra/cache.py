@@ -108,7 +108,7 @@ class Cache(pulumi.ComponentResource):
         User ids are one namespace for the account: they borrow the parameter group's random suffix.
         """
         # The provider reads the access string back and compares it word by word (no DiffSuppressFunc in its
-        # internal/service/elasticache/user.go), and AWS gives it back in an order of its own. Without this, every `up`
+        # internal/service/elasticache/user.go), and AWS may give it back in another order. Without this, every `up`
         # could call ModifyUser, in the middle of a reshard too. A new access string wants a new stack.
         here = pulumi.ResourceOptions(parent=self, ignore_changes=["access_string"])
         nobody = aws.elasticache.User(
