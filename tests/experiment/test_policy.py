@@ -4,7 +4,7 @@ import ast
 import copy
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from experiment.aws import permissions, policy
 from experiment.aws.provider_calls import TypeRow, row, table
 from infra.naming import named
 from tests.aws.configurations import CONFIGURATIONS, Configuration
+from tests.aws.requests import Request, changes, creations
 from tests.experiment import policy_checks as checks
 from tests.experiment import reference
 from tests.experiment.iam import IamRequest, allowed
-from tests.infra.program import Program
+from tests.infra.program import Program, declare
 
 ROOT = Path(__file__).resolve().parents[2]
 # A stranger's names: another stack's, and one that begins as this stack's do.
@@ -60,6 +61,49 @@ def test_what_the_table_calls_a_default_is_declared_nowhere() -> None:
         for name in set(table()[resource.type].defaults) & set(resource.inputs)
     }
     assert said == set()
+
+
+# Where an action is not called as the operation is.
+ACTIONS = {
+    "budgets:CreateBudget": "budgets:ModifyBudget",
+    "budgets:CreateNotification": "budgets:ModifyBudget",
+    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
+    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
+}
+
+
+def unlisted(made: list[Request], program: Program, rows: Mapping[str, TypeRow]) -> set[str]:
+    """Requests whose action is missing in their resource type's row."""
+    found: set[str] = set()
+    for request in made:
+        operation = f"{request.service.replace('elbv2', 'elasticloadbalancing')}:{request.operation}"
+        kind = program.resources[request.urn].type
+        if ACTIONS.get(operation, operation) not in {call.action for call in rows[kind]}:
+            found.add(f"{kind}: {operation}")
+    return found
+
+
+@pytest.mark.parametrize("title", CONFIGURATIONS)
+def test_the_table_has_every_request_of_the_first_up(title: str) -> None:
+    """The provider was read twice, for this table and for the requests; what only one reading saw is told."""
+    program = CONFIGURATIONS[title].declare()
+    assert unlisted(creations(program), program, table()) == set()
+
+
+def test_the_table_has_the_requests_of_the_reshard() -> None:
+    """A policy that lets the stack be made and not be resharded is found out after an hour of load."""
+    after = declare("dev", shardCount=2)
+    assert unlisted(changes(declare("dev"), after), after, table()) == set()
+
+
+def test_a_row_that_lacks_an_action_is_told() -> None:
+    """The policies are made from the table, so that they cannot tell what it lacks."""
+    program = CONFIGURATIONS["default"].declare()
+    kind = "aws:lb/listener:Listener"
+    lacking = row(kind, {"source": [], "create": {"elasticloadbalancing:CreateListener": "named loadbalancer/app/"}})
+    expected = {f"{kind}: elasticloadbalancing:ModifyListenerAttributes"}
+    assert unlisted(creations(program), program, {**table(), kind: lacking}) == expected
 
 
 @pytest.mark.parametrize("title", CONFIGURATIONS)
