@@ -14,7 +14,7 @@ from report.compare import CompareError, compare
 USAGE = 64
 
 
-class _Parser(argparse.ArgumentParser):
+class _UsageParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what was wrong in one line; usage errors exit 64."""
         self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -22,12 +22,12 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and give its exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    return _compare(given[1:]) if given[:1] == ["compare"] else _report(given)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return _compare(words[1:]) if words[:1] == ["compare"] else _report(words)
 
 
 def _compare(arguments: Sequence[str]) -> int:
-    parser = _Parser(
+    parser = _UsageParser(
         prog="python -m report compare",
         description="Lay the charts of runs over each other, with a table of differences and of what was not alike.",
         epilog="Exit codes: 0, or 2 if a run is INVALID, or 64 usage error.",
@@ -36,18 +36,18 @@ def _compare(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path("compare.html"), help="the file to write (compare.html)")
     options = parser.parse_args(arguments)
     try:
-        found = compare(options.runs, options.out)
+        result = compare(options.runs, options.out)
     except (RunFolderError, CompareError, OSError) as error:
         sys.stderr.write(f"python -m report compare: {error}\n")
         return USAGE
-    if found.unlike:
-        sys.stdout.write("The runs were not alike in:\n" + "".join(f"  {item}\n" for item in found.unlike))
-    sys.stdout.write("".join(f"INVALID: {name}\n" for name in found.invalid) + f"{found.html}\n")
-    return found.exit_code
+    if result.unlike:
+        sys.stdout.write("The runs were not alike in:\n" + "".join(f"  {item}\n" for item in result.unlike))
+    sys.stdout.write("".join(f"INVALID: {name}\n" for name in result.invalid) + f"{result.html}\n")
+    return result.exit_code
 
 
 def _report(arguments: Sequence[str]) -> int:
-    parser = _Parser(
+    parser = _UsageParser(
         prog="python -m report",
         description="Report on a finished run folder: report.html, report.json, report.md and timeline.svg, in it.",
         epilog="Exit codes: 0 valid and every gate held, 1 a gate failed, 2 the run is INVALID, 64 usage error. "

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from contract.runread import read_run
-from report import charts, document, gates, page, picture, summary, verdict
+from report import document, gates, page, picture, summary, verdict
+from report.findings import examine
 
 DEFAULT_GATES = Path(__file__).resolve().parent.parent / "gates.txt"
 
@@ -35,16 +36,16 @@ def build(run_dir: Path, gate_texts: Sequence[str] | None = None) -> ReportResul
         report.gates.GateError: a gate cannot be understood.
     """
     texts = gates.read_gates(DEFAULT_GATES) if gate_texts is None else gate_texts
-    wanted = [gates.parse(text) for text in texts]
-    found = document.examine(read_run(run_dir))
-    report = document.document(found)
-    report["gates"] = document.judge(report, wanted)
+    asked = [gates.parse(text) for text in texts]
+    findings = examine(read_run(run_dir))
+    report = document.document(findings)
+    report["gates"] = document.judge(report, asked)
     report["exit_code"] = verdict.exit_code(report)
     report["verdict"] = verdict.sentences(report)
 
-    png = picture.draw(found, run_dir)
+    png = picture.draw(findings, run_dir)
     html = run_dir / "report.html"
-    html.write_text(page.render(report, found, charts.timeline(found), png), encoding="utf-8")
+    html.write_text(page.render(report, findings, png), encoding="utf-8")
     (run_dir / "report.md").write_text(summary.markdown(report), encoding="utf-8")
     (run_dir / "report.json").write_text(
         json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"

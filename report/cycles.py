@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from contract.runread import Run
 from report import measures, student
-from report.windows import Move
+from report.windows import PlayedMove
 
 Floats = npt.NDArray[np.float64]
 Quantile = Callable[[float, float], float]
@@ -63,14 +63,14 @@ class CycleEffects:
         }
 
 
-def flanks(moves: Sequence[Move], load_end_s: float) -> list[tuple[Move, float]]:
+def flanks(moves: Sequence[PlayedMove], load_end_s: float) -> list[tuple[PlayedMove, float]]:
     """Each finished move with the length of its idle flanks, the same on both sides and at most as long as the move.
 
     A gap between two moves is shared: each takes at most half, so that no second is in two flanks. Nodes that join
     before the slots move, or leave after it, are in neither.
     """
     finished = [move for move in moves if move.finished_s is not None and not math.isnan(move.started_s)]
-    found: list[tuple[Move, float]] = []
+    found: list[tuple[PlayedMove, float]] = []
     for place, move in enumerate(finished):
         before, after = move.requested_s, load_end_s - _idle_from(move)
         if place > 0:
@@ -83,23 +83,23 @@ def flanks(moves: Sequence[Move], load_end_s: float) -> list[tuple[Move, float]]
     return found
 
 
-def contrast(move: Move, flank_s: float, quantile: Quantile) -> float:
+def contrast(move: PlayedMove, flank_s: float, quantile: Quantile) -> float:
     """What one move did, `e` above. `quantile(start, end)` is Q of a stretch of the run."""
     after = _idle_from(move)
     idle = (quantile(move.requested_s - flank_s, move.requested_s) + quantile(after, after + flank_s)) / 2
     return quantile(move.started_s, _end(move)) - idle
 
 
-def _end(move: Move) -> float:
+def _end(move: PlayedMove) -> float:
     return move.started_s if move.finished_s is None else move.finished_s
 
 
-def _idle_from(move: Move) -> float:
+def _idle_from(move: PlayedMove) -> float:
     """When nothing of the move is left to do."""
     return _end(move) if move.ended_s is None else max(_end(move), move.ended_s)
 
 
-def analyse(run: Run, moves: Sequence[Move]) -> list[CycleEffects]:
+def analyse(run: Run, moves: Sequence[PlayedMove]) -> list[CycleEffects]:
     """The effect on every series, over all moves and by direction, each way of moving slots by itself."""
     load_end = float(run.seconds.t_s[-1] + 1) if len(run.seconds) else 0.0
     usable = flanks(moves, load_end)
@@ -113,7 +113,7 @@ def analyse(run: Run, moves: Sequence[Move]) -> list[CycleEffects]:
     return found
 
 
-def _effects(series: str, stat: str, way: tuple[str, str], e: Sequence[tuple[Move, float]]) -> CycleEffects:
+def _effects(series: str, stat: str, way: tuple[str, str], e: Sequence[tuple[PlayedMove, float]]) -> CycleEffects:
     """Of the moves in one `way`: how slots moved, and in which direction ("" for any)."""
     migration, direction = way
     chosen = [

@@ -1,87 +1,53 @@
 """report.json: everything that the report says, as data. `report/schema.json` describes it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from contract.runread import SERIES, Run, number
-from report import cycles, gates, measures, stalls, trust
-from report.effect import Effect, effects
-from report.windows import Comparison, Move, compare, find_moves, is_cycles
+from report import gates, measures, stalls
+from report.effect import Effect
+from report.findings import Findings
+from report.moves import PlayedMove, is_cycles
+from report.windows import load_end_s
 
 FORMAT = 1
 WINDOWS = ("before", "during", "after")
 
 
-@dataclass(frozen=True)
-class Findings:
-    """A run and all that was worked out from it."""
-
-    run: Run
-    moves: Sequence[Move]
-    comparison: Comparison | None
-    effects: Sequence[Effect]
-    checks: Sequence[trust.Check]
-    around: stalls.Around | None
-    around_sham: stalls.Around | None
-    cycles: Sequence[cycles.CycleEffects]
-
-    @property
-    def reasons(self) -> list[str]:
-        """Why the run is INVALID; empty when it is not."""
-        return [f"{check.name}: {check.value}" for check in self.checks if check.state == trust.FAIL]
-
-
-def examine(run: Run) -> Findings:
-    """Work everything out."""
-    moves = find_moves(run)
-    comparison = None if is_cycles(moves) else compare(run, moves)
-    return Findings(
-        run=run,
-        moves=moves,
-        comparison=comparison,
-        effects=effects(run, comparison) if comparison else [],
-        checks=trust.check_run(run, moves, comparison),
-        around=stalls.around(run, comparison.move) if comparison else None,
-        around_sham=stalls.around(run, comparison.sham) if comparison and comparison.sham else None,
-        cycles=cycles.analyse(run, moves) if is_cycles(moves) else [],
-    )
-
-
-def document(found: Findings) -> dict[str, Any]:
+def document(findings: Findings) -> dict[str, Any]:
     """report.json but for the gates, which are judged against it."""
-    run = found.run
+    run = findings.run
     everything = np.ones(len(run.seconds), dtype=np.bool_)
     whole = measures.measure(run, everything)
     return {
         "format": FORMAT,
         "id": run.text("id", run.path.name),
-        "valid": not found.reasons,
-        "reasons": found.reasons,
+        "valid": not findings.reasons,
+        "reasons": findings.reasons,
         "where": run.text("where", "unknown"),
         "ended": run.text("ended", "unknown"),
         **whole.counts,
         "send_lag_ms": whole.latency["lag"].as_json(),
         "latency": _latency(whole),
         "phases": [_phase(run, place) for place in range(len(run.phases))],
-        "reshard": _reshard(found),
-        "moves": [_played(run, move) for move in found.moves],
-        "cycles": [effect.as_json() for effect in found.cycles],
+        "reshard": _reshard(findings),
+        "moves": [_played(run, move) for move in findings.moves],
+        "cycles": [effect.as_json() for effect in findings.cycles],
         "audit": _audit(run),
         "failures": _failures(run),
-        "checks": [dict(check.__dict__) for check in found.checks],
+        "checks": [dict(check.__dict__) for check in findings.checks],
         "gates": [],
         "run": _what_ran(run),
     }
 
 
-def judge(report: Mapping[str, Any], wanted: Sequence[gates.Gate]) -> list[dict[str, Any]]:
+def judge(report: Mapping[str, Any], asked: Sequence[gates.Gate]) -> list[dict[str, Any]]:
     """The gates' results; lost or changed sessions are always one."""
     always = [gates.parse(f"audit.{name} == 0") for name in ("missing", "different")] if report["audit"] else []
-    seen = {gate.text for gate in wanted}
-    every = [*(gate for gate in always if gate.text not in seen), *wanted]
+    seen = {gate.text for gate in asked}
+    every = [*(gate for gate in always if gate.text not in seen), *asked]
     return [dict(gate.judge(report).__dict__) for gate in every]
 
 
@@ -106,38 +72,37 @@ def _phase(run: Run, place: int) -> dict[str, Any]:
     }
 
 
-def _reshard(found: Findings) -> dict[str, Any] | None:
-    declared = found.run.table("reshard")
-    end = trust.load_end_s(found.run)
-    if found.comparison is None:
-        real = [move for move in found.moves if move.kind == "real"]
-        if not real or is_cycles(found.moves):
+def _reshard(findings: Findings) -> dict[str, Any] | None:
+    declared = findings.run.table("reshard")
+    end = load_end_s(findings.run)
+    if findings.windows is None:
+        real = [move for move in findings.moves if move.kind == "real"]
+        if not real or is_cycles(findings.moves):
             return None
         return {**_move(real[0], declared, end), **dict.fromkeys((*WINDOWS, "control", "effect", "stall"))}
-    comparison = found.comparison
-    windows = {name: _window(measures.measure(found.run, comparison.window(name))) for name in WINDOWS}
+    windows = findings.windows
     control = None
-    if comparison.control is not None:
+    if windows.control is not None:
         control = {
-            "phase": comparison.control.name,
-            **{name: _window(measures.measure(found.run, comparison.control_window(name))) for name in WINDOWS},
+            "phase": windows.control.name,
+            **{name: _window(measures.measure(findings.run, windows.control_rows(name))) for name in WINDOWS},
         }
     by_series: dict[str, dict[str, Any]] = {}
-    for effect in found.effects:
+    for effect in findings.effects:
         by_series.setdefault(effect.series, {})[effect.stat] = _effect(effect)
     return {
-        **_move(comparison.move, declared, end),
-        "phase": comparison.phase.name,
-        **windows,
+        **_move(windows.move, declared, end),
+        "phase": windows.phase.name,
+        **{name: _window(measures.measure(findings.run, windows.rows(name))) for name in WINDOWS},
         "control": control,
         "effect": by_series,
-        "stall": _around(found.around),
-        "control_stall": _around(found.around_sham),
-        "sham": None if comparison.sham is None else _move(comparison.sham, {}, end),
+        "stall": _around(findings.around),
+        "control_stall": _around(findings.around_sham),
+        "sham": None if windows.sham is None else _move(windows.sham, {}, end),
     }
 
 
-def _move(move: Move, declared: Mapping[str, Any], load_end_s: float) -> dict[str, Any]:
+def _move(move: PlayedMove, declared: Mapping[str, Any], load_end_s: float) -> dict[str, Any]:
     return {
         "from": declared.get("from"),
         "to": declared.get("to"),
@@ -153,7 +118,7 @@ def _move(move: Move, declared: Mapping[str, Any], load_end_s: float) -> dict[st
     }
 
 
-def _played(run: Run, move: Move) -> dict[str, Any]:
+def _played(run: Run, move: PlayedMove) -> dict[str, Any]:
     """Every move and sham of the run, with what single arrivals say of it."""
     stall = stalls.around(run, move)
     return {

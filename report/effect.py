@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from contract.runread import Run
 from report import measures
-from report.windows import Comparison
+from report.windows import MoveWindows
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,40 +48,40 @@ class Effect:
     placebo: Placebo | None
 
 
-def differences(run: Run, comparison: Comparison, series: str, quantile: float) -> Floats:
+def differences(run: Run, windows: MoveWindows, series: str, quantile: float) -> Floats:
     """d(t) for every row of the run's seconds, NaN outside the phase; without a control, Q(t) itself."""
     values = measures.per_second_ms(run, series, quantile)
-    inside = comparison.before | comparison.during | comparison.after | _phase_rows(run, comparison)
+    inside = windows.before | windows.during | windows.after | _phase_rows(run, windows)
     d = np.full(len(values), np.nan)
-    if comparison.control is None:
+    if windows.control is None:
         d[inside] = values[inside]
     else:
-        paired = inside & (comparison.control_row >= 0)
-        d[paired] = values[paired] - values[comparison.control_row[paired]]
+        paired = inside & (windows.control_row >= 0)
+        d[paired] = values[paired] - values[windows.control_row[paired]]
     return d
 
 
-def _phase_rows(run: Run, comparison: Comparison) -> npt.NDArray[np.bool_]:
+def _phase_rows(run: Run, windows: MoveWindows) -> npt.NDArray[np.bool_]:
     t_s = run.seconds.t_s
-    return (t_s >= comparison.phase.start_s - 1e-6) & (t_s + 1 <= comparison.phase.end_s + 1e-6)
+    return (t_s >= windows.phase.start_s - 1e-6) & (t_s + 1 <= windows.phase.end_s + 1e-6)
 
 
-def effects(run: Run, comparison: Comparison) -> list[Effect]:
+def effects(run: Run, windows: MoveWindows) -> list[Effect]:
     """The effect on each series, at p50 and p99 of each second."""
     return [
-        _effect(run, comparison, series, stat, differences(run, comparison, series, quantile))
+        _effect(run, windows, series, stat, differences(run, windows, series, quantile))
         for series in SERIES
         for stat, quantile in STATS.items()
     ]
 
 
-def _effect(run: Run, comparison: Comparison, series: str, stat: str, d: Floats) -> Effect:
-    before, during, after = (_mean(d[comparison.window(name)]) for name in ("before", "during", "after"))
+def _effect(run: Run, windows: MoveWindows, series: str, stat: str, d: Floats) -> Effect:
+    before, during, after = (_mean(d[windows.rows(name)]) for name in ("before", "during", "after"))
     effect = _less(during, before)
-    enough = int(np.isfinite(d[comparison.before]).sum()) >= MIN_BASE_S
-    placebo = _placebo(run, comparison, d, effect) if enough and effect is not None else None
+    enough = int(np.isfinite(d[windows.before]).sum()) >= MIN_BASE_S
+    placebo = _placebo(run, windows, d, effect) if enough and effect is not None else None
     return Effect(
-        series, stat, comparison.control is not None, before, during, after,
+        series, stat, windows.control is not None, before, during, after,
         effect if enough else None, _less(after, before) if enough else None, placebo,
     )  # fmt: skip
 
@@ -95,11 +95,11 @@ def _less(value: float, base: float) -> float | None:
     return None if np.isnan(value) or np.isnan(base) else value - base
 
 
-def _placebo(run: Run, comparison: Comparison, d: Floats, effect: float) -> Placebo | None:
+def _placebo(run: Run, windows: MoveWindows, d: Floats, effect: float) -> Placebo | None:
     """The effect's own formula for every window of its length that meets neither the reshard nor the sham's pair."""
-    length = int(comparison.during.sum())
-    quiet = (comparison.before | comparison.after) & np.isfinite(d) & ~_near_sham(run, comparison)
-    base = comparison.before & np.isfinite(d)
+    length = int(windows.during.sum())
+    quiet = (windows.before | windows.after) & np.isfinite(d) & ~_near_sham(run, windows)
+    base = windows.before & np.isfinite(d)
     if not length or not quiet.any():
         return None
     t_s = run.seconds.t_s
@@ -125,15 +125,15 @@ def _placebo(run: Run, comparison: Comparison, d: Floats, effect: float) -> Plac
     return Placebo(found, int((np.abs(found) >= abs(effect)).sum()), _disjoint(starts, length))
 
 
-def _near_sham(run: Run, comparison: Comparison) -> npt.NDArray[np.bool_]:
+def _near_sham(run: Run, windows: MoveWindows) -> npt.NDArray[np.bool_]:
     """Rows whose pair lies in the sham."""
     near = np.zeros(len(run.seconds), dtype=np.bool_)
-    sham = comparison.sham
+    sham = windows.sham
     if sham is None:
         return near
     end = sham.finished_s if sham.finished_s is not None else np.inf
-    paired = comparison.control_row >= 0
-    times = run.seconds.t_s[comparison.control_row[paired]]
+    paired = windows.control_row >= 0
+    times = run.seconds.t_s[windows.control_row[paired]]
     near[paired] = (times + 1 > sham.requested_s) & (times < end)
     return near
 

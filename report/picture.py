@@ -11,16 +11,16 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
 from report import measures
-from report.charts import broken
-from report.document import Findings
+from report.charts.chart import broken
+from report.findings import Findings
 
 _COLOURS = {"p50": "#0072b2", "p99": "#c24e00", "max": "#7b838b"}
 _STYLES = {"p50": "-", "p99": "-", "max": ":"}
 
 
-def draw(found: Findings, folder: Path) -> bytes:
+def draw(findings: Findings, folder: Path) -> bytes:
     """Write both pictures into the folder; a smaller PNG is given back for the page."""
-    run = found.run
+    run = findings.run
     figure = Figure(figsize=(10, 8.2))
     figure.subplots_adjust(left=0.075, right=0.99, top=0.955, bottom=0.06, hspace=0.12)
     axes: list[Axes] = list(np.atleast_1d(figure.subplots(4, 1, sharex=True)))
@@ -43,7 +43,7 @@ def draw(found: Findings, folder: Path) -> bytes:
             axis.yaxis.set_minor_locator(NullLocator())
     axes[-1].set_xlabel("seconds from the start")
     for place, axis in enumerate(axes):
-        _shade(found, axis, label=place == 0)
+        _shade(findings, axis, label=place == 0)
         axis.grid(visible=True, color="#e3e6e9", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.legend(loc="upper left", ncols=5, fontsize=8, frameon=False)
@@ -65,10 +65,10 @@ def _plain(value: float, _place: int | None) -> str:
 _LOAD = {"offered": "offered", "ok": "good replies"}
 
 
-def _shade(found: Findings, axis: Axes, *, label: bool) -> None:
-    end = float(found.run.seconds.t_s[-1] + 1) if len(found.run.seconds) else 0.0
+def _shade(findings: Findings, axis: Axes, *, label: bool) -> None:
+    end = float(findings.run.seconds.t_s[-1] + 1) if len(findings.run.seconds) else 0.0
     named: set[str] = set()
-    for move in found.moves:
+    for move in findings.moves:
         if not np.isfinite(move.started_s):
             continue
         name = "slots moving" if move.kind == "real" else "sham"
@@ -81,5 +81,5 @@ def _shade(found: Findings, axis: Axes, *, label: bool) -> None:
             label=name if label and name not in named else None,
         )
         named.add(name)
-    for phase in found.run.phases[1:]:
+    for phase in findings.run.phases[1:]:
         axis.axvline(phase.start_s, color="#9aa1a9", linewidth=0.8)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contract.runread import Run
-from report.windows import Move
+from report.windows import PlayedMove
 
 SLOW_MS = 20.0
 """An arrival whose response took longer is slow; a stall is a stretch in which a slow one was always waiting."""
@@ -30,7 +30,7 @@ class Around:
     stalled_arrivals: int
 
 
-def around(run: Run, move: Move, slow_ms: float = SLOW_MS) -> Around | None:
+def around(run: Run, move: PlayedMove, slow_ms: float = SLOW_MS) -> Around | None:
     """The arrivals planned from the start of the move to `SETTLE_S` after it; None when none were kept."""
     if move.finished_s is None or not len(run.arrivals):
         return None

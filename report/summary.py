@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from report import verdict
-from report.page import milliseconds
+from report.formats import milliseconds
 
 _ESCAPES = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|#~$!&@"} | {ord(sign): " " for sign in "\r\n\t"}
 _SERIES = ("response", "connection", "write", "read")

@@ -8,7 +8,7 @@ import pytest
 
 from report import cycles, student
 from report.assemble import build
-from report.windows import Move
+from report.moves import PlayedMove
 from tools.synthetic import Planted, Synthetic, write
 
 EXPERIMENTS = 1_000
@@ -19,16 +19,16 @@ AUTOCORRELATION = 0.8
 Floats = npt.NDArray[np.float64]
 
 
-def played(random: np.random.Generator) -> list[Move]:
+def played(random: np.random.Generator) -> list[PlayedMove]:
     """K real moves and K shams in random order, each with idle flanks, directions alternating within a kind."""
     kinds = np.array(["real", "sham"] * K)
     random.shuffle(kinds)
     seen = {"real": 0, "sham": 0}
-    moves: list[Move] = []
+    moves: list[PlayedMove] = []
     for place, kind in enumerate(kinds.tolist()):
         start = FLANK_S + place * (MOVE_S + 2 * FLANK_S)
         direction = "1->2" if seen[kind] % 2 == 0 else "2->1"
-        moves.append(Move(kind, start, start, start + MOVE_S, None, seen[kind], direction, "slots"))
+        moves.append(PlayedMove(kind, start, start, start + MOVE_S, None, seen[kind], direction, "slots"))
         seen[kind] += 1
     return moves
 
@@ -109,9 +109,9 @@ def test_welch_agrees_with_a_worked_example() -> None:
 def test_flanks_are_equal_and_never_shared() -> None:
     """Both flanks of a move are equally long, no longer than it, and neighbours split the gap between them."""
     moves = [
-        Move("real", 10, 12, 20, 21, 0),
-        Move("sham", 25, 27, 35, None, 0),
-        Move("real", 60, 60, 60.2, None, 1),
+        PlayedMove("real", 10, 12, 20, 21, 0),
+        PlayedMove("sham", 25, 27, 35, None, 0),
+        PlayedMove("real", 60, 60, 60.2, None, 1),
     ]
     assert [(move.started_s, length) for move, length in cycles.flanks(moves, 100.0)] == [
         (12, 2.0),

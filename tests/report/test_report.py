@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from report import build
-from report.page import as_script_data
+from report.standalone import as_script_data
 from tools import synthetic
 from tools.synthetic import Planted, Synthetic
 

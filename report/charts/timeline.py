@@ -1,148 +1,22 @@
-"""The charts as data for plotly.js: `page.js` draws them in the reader's theme and keeps their time axes together.
+"""Everything over time, on one time axis: load, latency, redirects, the shards, the function's environments."""
 
-A colour is a role ("p99", "real"), not a value: the page's script knows what it is in light, in dark and on paper. No
-two lines of a chart differ by colour alone; they differ in dashes too.
-"""
-
-import base64
-import html
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from contract.runread import Run, number
 from report import measures
-from report.document import Findings
+from report.charts.chart import TITLES, Chart, Floats, line, log_axis, plain
+from report.findings import Findings
 
-Floats = npt.NDArray[np.float64]
-
-MOST_POINTS = 3_600
-"""Of one line of the timeline."""
-SHORTEST_PART_S = 0.05  # of a second at the end: one arrival in less is no rate
-
+SHORTEST_PART_S = 0.05  # of a profile's last second: one arrival in less is no rate
 PERCENTILES = (("p50", 0.5, "p50", "solid"), ("p95", 0.95, "p95", "dash"), ("p99", 0.99, "p99", "solid"))
-TITLES = {
-    "response": ("Response time", "from the planned time to the reply, over all offered arrivals"),
-    "service": ("Service time", "from the send to the reply, over all offered arrivals"),
-    "connection": ("Connection", "as the function measured it: connect and learn the layout"),
-    "write": ("Write", "as the function measured it"),
-    "read": ("Read", "as the function measured it"),
-    "lag": ("Send lag", "from the planned time to the send: the generator's own lateness"),
-}
 
 
-@dataclass(frozen=True)
-class Chart:
-    """One chart: `traces` and `layout` are plotly's; `alt` says in words what it shows."""
-
-    key: str
-    title: str
-    note: str
-    alt: str
-    traces: Sequence[Mapping[str, Any]]
-    layout: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    on_timeline: bool = True
-
-    def as_json(self) -> dict[str, Any]:
-        """What the page's script draws."""
-        return {
-            "key": self.key,
-            "traces": list(self.traces),
-            "layout": dict(self.layout),
-            "timeline": self.on_timeline,
-        }
-
-
-def packed(values: npt.NDArray[Any]) -> dict[str, Any]:
-    """Numbers in a fraction of the size of their digits; `page.js` unpacks them.
-
-    Counts are whole, and latencies whole microseconds: those go as 2 or 4 bytes of `step`s, the highest for NaN.
-    Whatever is neither goes as a 4-byte float.
-    """
-    known = np.isfinite(values)
-    for step in (1.0, 0.001):
-        steps = np.where(known, values, 0.0) / step
-        whole = np.rint(steps)
-        if (whole >= 0).all() and (whole < 2**32 - 1).all() and np.abs(steps - whole).max(initial=0.0) < 1e-3:
-            kind = "u2" if (whole < 2**16 - 1).all() else "u4"
-            unsigned = np.where(known, whole, 2.0 ** (8 * int(kind[1])) - 1).astype(f"<{kind}")
-            return {"kind": kind, "step": step, "data": base64.b64encode(unsigned.tobytes()).decode("ascii")}
-    return {"kind": "f4", "step": 1.0, "data": base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")}
-
-
-def plain(text: object) -> str:
-    """Text for plotly, which reads a little HTML in labels."""
-    return html.escape(str(text), quote=False)
-
-
-def line(name: str, x: Floats, y: Floats, colour: str, dash: str = "solid", **more: Any) -> dict[str, Any]:
-    """A line over x; where x has a gap of more than a second so has the line."""
-    return curve(name, *thinned(*broken(x, y)), colour, dash, **more)
-
-
-def curve(name: str, x: Floats, y: Floats, colour: str, dash: str, **more: Any) -> dict[str, Any]:
-    """A line through the points as they are."""
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": plain(name),
-        "x": packed(x),
-        "y": packed(y),
-        "line": {"color": colour, "dash": dash, "width": 1.5},
-        **more,
-    }
-
-
-def seconds_a_point(count: int) -> int:
-    """How many seconds share a point of a line, so that the page of a day's run stays small."""
-    return math.ceil(count / MOST_POINTS)
-
-
-def thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """No more than `MOST_POINTS`: of a longer run the highest second of each few, so that no peak is hidden."""
-    each = seconds_a_point(len(x))
-    if each == 1:
-        return x, y
-    starts = np.arange(0, len(x), each)
-    return x[starts], np.fmax.reduceat(y, starts)
-
-
-def broken(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """A NaN wherever a second or more is missing, so that no line is drawn over what is not known."""
-    if len(x) < 3:
-        return x, y
-    step = float(np.median(np.diff(x)))
-    gaps = np.flatnonzero(np.diff(x) > 1.5 * step) + 1
-    return np.insert(x, gaps, x[gaps - 1] + step), np.insert(y, gaps, np.nan)
-
-
-def log_axis(title: str, *values: Floats) -> dict[str, Any]:
-    """A logarithmic axis with plain numbers at as many steps of each power of ten as there is room for."""
-    known = np.concatenate([part[np.isfinite(part) & (part > 0)] for part in values]) if values else np.zeros(0)
-    axis: dict[str, Any] = {"title": title, "type": "log"}
-    if len(known):
-        low, high = math.floor(math.log10(known.min())), math.ceil(math.log10(known.max()))
-        spread = known.max() / known.min()
-        parts = (1, 1.5, 2, 3, 4, 5, 7) if spread < 8 else (1, 2, 5) if spread < 300 else (1,)
-        ticks = [float(f"{part}e{power}") for power in range(low - 1, high + 1) for part in parts]
-        axis |= {"tickvals": ticks, "ticktext": [f"{tick:,g}" if tick < 1e4 else f"{tick:,.0f}" for tick in ticks]}
-    return axis
-
-
-def percentile_axis(most: int) -> dict[str, Any]:
-    """The axis of 1 / (1 - percentile), with the percentiles that `most` values can tell."""
-    ticks = [value for value in (1, 2, 10, 100, 1000, 10_000, 100_000) if value <= most]
-    labels = ["0", "50", "90", "99", "99.9", "99.99", "99.999"][: len(ticks)]
-    return {"title": "percentile", "type": "log", "tickvals": ticks, "ticktext": labels}
-
-
-def timeline(found: Findings) -> list[Chart]:
-    """Section 3: everything over time, on one time axis."""
-    run = found.run
+def timeline(findings: Findings) -> list[Chart]:
+    """The charts of the timeline; those without data are left out."""
+    run = findings.run
     t_s = run.seconds.t_s.astype(np.float64)
     if not len(t_s):
         return []
@@ -155,9 +29,9 @@ def timeline(found: Findings) -> list[Chart]:
     return [chart for chart in charts if chart.traces]
 
 
-def shading(found: Findings) -> dict[str, Any]:
+def shading(findings: Findings) -> dict[str, Any]:
     """What is shaded on every chart of the timeline: phases, shams and moves of slots."""
-    run = found.run
+    run = findings.run
     end = float(run.seconds.t_s[-1] + 1) if len(run.seconds) else run.number("duration_s", 0.0)
     moves = [
         {
@@ -166,7 +40,7 @@ def shading(found: Findings) -> dict[str, Any]:
             "from": move.started_s,
             "to": end if move.finished_s is None else move.finished_s,
         }
-        for move in found.moves
+        for move in findings.moves
         if np.isfinite(move.started_s)
     ]
     lost = [event.t_s for event in run.events if event.name == "worker.lost"]

@@ -1,0 +1,103 @@
+"""The tables of a comparison: each figure of the runs with its difference to the first run's."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contract.runread import mapping
+from report import student
+from report.charts.compared import SERIES
+from report.findings import Findings
+from report.formats import signed
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """One line of the table: a name, a value per run, the differences to the first run, and its unit."""
+
+    name: str
+    values: list[float | None]
+    differences: list[str]
+    unit: str
+
+
+def figure_rows(reports: Sequence[Mapping[str, Any]]) -> list[FigureRow]:
+    """One row a figure; figures that no run has are left out."""
+    counts = [
+        (name, [name], "") for name in ("offered", "ok", "failed", "missed", "unknown", "late", "redirects", "retries")
+    ]
+    audit = [(f"sessions {name}", ["audit", name], "") for name in ("checked", "missing", "different")]
+    whole = [
+        (f"{series} {stat}", ["latency", series, stat], "ms") for series in SERIES for stat in ("p50", "p99", "max")
+    ]
+    move = [("slots moved", ["reshard", "slots"], ""), ("slots moved in", ["reshard", "duration_ms"], "ms")]
+    during = [
+        (f"during the move: {series} {stat}", ["reshard", "during", "latency", series, stat], "ms")
+        for series in SERIES
+        for stat in ("p50", "p99")
+    ]
+    effect = [
+        (f"{kind} on {series} {stat}", ["reshard", "effect", series, stat, f"{kind}_ms"], "ms")
+        for kind in ("effect", "aftermath")
+        for series in SERIES
+        for stat in ("p50", "p99")
+    ]
+    stall = [
+        ("longest stall", ["reshard", "stall", "stall_ms"], "ms"),
+        ("slow arrivals", ["reshard", "stall", "slow"], ""),
+    ]
+    rows = [
+        _row(name, [_at(report, keys) for report in reports], unit)
+        for name, keys, unit in [*counts, *audit, *whole, *move, *during, *effect, *stall]
+    ]
+    return [row for row in rows if any(value is not None for value in row.values)]
+
+
+def _at(report: Mapping[str, Any], keys: Sequence[str]) -> float | None:
+    value: object = report
+    for key in keys:
+        value = mapping(value).get(key)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _row(name: str, values: list[float | None], unit: str) -> FigureRow:
+    show: Callable[[float], str] = signed if unit else "{:+,.0f}".format
+    differences: list[str] = []
+    first = values[0]
+    for value in values[1:]:
+        if value is None or first is None:
+            differences.append("")
+            continue
+        percent = f" ({(value - first) / abs(first):+.0%})" if first and abs(value / first) < 100 else ""
+        differences.append(show(value - first) + percent)
+    return FigureRow(name, values, differences, unit)
+
+
+def cycle_rows(runs: Sequence[Findings]) -> list[dict[str, str]]:
+    """For runs of cycles: each effect with its interval, and the difference to the first run's with its own."""
+    rows: list[dict[str, str]] = []
+    base = {(effect.series, effect.stat, effect.direction): effect for effect in runs[0].cycles}
+    if not all(findings.cycles for findings in runs):
+        return rows
+    for place, findings in enumerate(runs):
+        for effect in findings.cycles:
+            interval = effect.interval
+            if interval is None:
+                continue
+            row = {
+                "run": chr(ord("A") + place), "series": effect.series, "stat": effect.stat,
+                "direction": effect.direction or "all", "migration": effect.migration,
+                "effect": _interval(interval), "difference": "",
+            }  # fmt: skip
+            other = base.get((effect.series, effect.stat, effect.direction))
+            if place and other and other.interval:
+                row["difference"] = _interval(student.difference(interval, other.interval))
+            rows.append(row)
+    return sorted(rows, key=lambda row: (row["series"], row["stat"], row["direction"], row["run"]))
+
+
+def _interval(interval: student.Interval) -> str:
+    if math.isnan(interval.estimate):
+        return "-"
+    return f"{signed(interval.estimate)} ({signed(interval.low)} to {signed(interval.high)})"

@@ -1,0 +1,37 @@
+"""Numbers and states as the tables of the report show them."""
+
+_NO_VALUE = "-"
+_MARKS = {
+    "pass": "✓ pass",
+    "warn": "! note",
+    "fail": "✗ fail",
+    "unknown": "? unknown",
+    "passed": "✓ held",
+    "failed": "✗ failed",
+}
+
+
+def mark(state: str) -> str:
+    """A check's or gate's state with its sign, so that no state is told by colour alone."""
+    return _MARKS.get(state, state)
+
+
+def milliseconds(value: object) -> str:
+    """A latency for a table: three decimals below 10 ms, fewer above; a dash where there is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _NO_VALUE
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def signed(value: object) -> str:
+    """A difference of latencies, with its sign."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _NO_VALUE
+    return f"+{milliseconds(value)}" if value >= 0 else milliseconds(value)
+
+
+def quantity(value: object, unit: str) -> str:
+    """A gate's side: a time in ms, or a plain number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _NO_VALUE
+    return f"{milliseconds(value)} ms" if unit else f"{value:,.6g}"
