@@ -18,12 +18,13 @@ Latencies and durations are times and are compared with times (`5ms`), counts wi
 
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contract.runread import COUNTS, SERIES, mapping
+from report import gate_metrics
+from report.gate_metrics import Quantity, Reading
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d+)?)(?P<unit>us|ms|s|%)?(?![\w.])
@@ -35,28 +36,12 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip
-_WINDOWS = ("before", "during", "after")
-_STATS = ("p50", "p90", "p95", "p99", "p99.9", "max", "count")
-_RUN_ONLY: Mapping[tuple[str, ...], tuple[tuple[str, ...], bool]] = {
-    ("stall",): (("reshard", "stall", "stall_ms"), True),
-    ("reshard", "duration"): (("reshard", "duration_ms"), True),
-    **{("audit", name): (("audit", name), False) for name in ("missing", "different", "checked")},
-}
 
 PASSED, FAILED, UNKNOWN = "passed", "failed", "unknown"
 
 
 class GateError(ValueError):
     """A gate that cannot be understood; the message shows where and what is allowed."""
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A value with its dimension; `is_time` values are in ms. None: this run does not have it."""
-
-    value: float | None
-    is_time: bool
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,17 +56,14 @@ class GateResult:
     why: str
 
 
-Node = Callable[[Mapping[str, Any]], Quantity]
-
-
 @dataclass(frozen=True)
 class Gate:
     """A gate, parsed; it knows its own text."""
 
     text: str
-    left: Node
+    left: Reading
     compare: str
-    right: Node
+    right: Reading
 
     def judge(self, report: Mapping[str, Any]) -> GateResult:
         """Against a report.json. A gate on something that the run does not have is unknown, and does not hold."""
@@ -114,10 +96,10 @@ def parse(text: str) -> Gate:
     Raises:
         GateError: it is not in the grammar, or compares a time with a plain number.
     """
-    return _Parser(text).gate()
+    return _GateParser(text).gate()
 
 
-class _Parser:
+class _GateParser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens: list[tuple[str, str, int]] = []
@@ -149,8 +131,8 @@ class _Parser:
         return Gate(self._text, left, sign, right)
 
     def _error(self, place: int, problem: str) -> GateError:
-        found = self._text[place:].split(" ")[0] or "the end"
-        return GateError(f"gate {self._text!r}, at {found!r} (character {place + 1}): {problem}")
+        word = self._text[place:].split(" ")[0] or "the end"
+        return GateError(f"gate {self._text!r}, at {word!r} (character {place + 1}): {problem}")
 
     def _next(self) -> tuple[str, str, int]:
         if self._at == len(self._tokens):
@@ -161,7 +143,7 @@ class _Parser:
     def _peek(self) -> str:
         return self._tokens[self._at][1] if self._at < len(self._tokens) else ""
 
-    def _sum(self) -> tuple[Node, bool]:
+    def _sum(self) -> tuple[Reading, bool]:
         left, is_time = self._product()
         while self._peek() in ("+", "-"):
             _, sign, place = self._next()
@@ -171,7 +153,7 @@ class _Parser:
             left = _combine(operator.add if sign == "+" else operator.sub, left, right, is_time=is_time)
         return left, is_time
 
-    def _product(self) -> tuple[Node, bool]:
+    def _product(self) -> tuple[Reading, bool]:
         left, is_time = self._value()
         while self._peek() in ("*", "/"):
             _, sign, place = self._next()
@@ -184,7 +166,7 @@ class _Parser:
             left = _combine(operator.mul if sign == "*" else operator.truediv, left, right, is_time=is_time)
         return left, is_time
 
-    def _value(self) -> tuple[Node, bool]:
+    def _value(self) -> tuple[Reading, bool]:
         kind, text, place = self._next()
         if kind == "number":
             unit = text.lstrip("0123456789.")
@@ -200,22 +182,15 @@ class _Parser:
             return inside
         raise self._error(place, "a number, a metric such as read.p99 or a parenthesis is expected here")
 
-    def _reference(self, text: str, place: int) -> tuple[Node, bool]:
+    def _reference(self, text: str, place: int) -> tuple[Reading, bool]:
         names = [part.strip('"') for part in re.findall(r'"[^"]*"|p99\.9|[^.]+', text)]
-        scope, metric = _split_scope(names)
-        found = _metric(scope, metric)
-        if found is None:
-            raise self._error(
-                place,
-                f"no such metric; allowed are SERIES.STAT ({', '.join(SERIES)}; {', '.join(_STATS)}), "
-                f"{', '.join(COUNTS)}, audit.missing, audit.different, audit.checked, reshard.duration, stall, "
-                "effect.SERIES.p50|p99, aftermath.SERIES.p50|p99, each of the first two also with before., during., "
-                'after., control.during. ..., phase.1. or phase."NAME". in front',
-            )
-        return found
+        reading = gate_metrics.reading_of(names)
+        if reading is None:
+            raise self._error(place, f"no such metric; allowed are {gate_metrics.KNOWN}")
+        return reading
 
 
-def _combine(action: Callable[[float, float], float], left: Node, right: Node, *, is_time: bool) -> Node:
+def _combine(action: Callable[[float, float], float], left: Reading, right: Reading, *, is_time: bool) -> Reading:
     def result(report: Mapping[str, Any]) -> Quantity:
         one, other = left(report), right(report)
         if one.value is None or other.value is None:
@@ -226,73 +201,3 @@ def _combine(action: Callable[[float, float], float], left: Node, right: Node, *
             return Quantity(None, is_time, "it divides by zero")
 
     return result
-
-
-def _split_scope(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if names[0] == "run":
-        return (), tuple(names[1:])
-    if names[0] == "control" and len(names) > 1:
-        return tuple(names[:2]), tuple(names[2:])
-    if names[0] == "phase" and len(names) > 1:
-        return tuple(names[:2]), tuple(names[2:])
-    if names[0] in _WINDOWS:
-        return (names[0],), tuple(names[1:])
-    return (), tuple(names)
-
-
-def _metric(scope: tuple[str, ...], metric: tuple[str, ...]) -> tuple[Node, bool] | None:
-    """What reads the metric from a report.json, and whether it is a time; None when there is no such metric."""
-    if scope[:1] == ("control",) and scope[1] not in _WINDOWS:
-        return None
-    keys, is_time = _of_window(metric) or (None if scope else _of_run(metric)) or ((), False)
-    return (_look_up(scope, keys, is_time=is_time), is_time) if keys else None
-
-
-def _of_window(metric: tuple[str, ...]) -> tuple[tuple[str, ...], bool] | None:
-    """Where a window's report (or the run's) holds the metric."""
-    if len(metric) == 2 and metric[0] in SERIES and metric[1] in _STATS:
-        return ("latency", *metric), metric[1] != "count"
-    return (metric, False) if len(metric) == 1 and metric[0] in COUNTS else None
-
-
-def _of_run(metric: tuple[str, ...]) -> tuple[tuple[str, ...], bool] | None:
-    """Where the report holds a metric that only a whole run has."""
-    if metric in _RUN_ONLY:
-        return _RUN_ONLY[metric]
-    if (
-        len(metric) == 3
-        and metric[0] in ("effect", "aftermath")
-        and metric[1] in SERIES
-        and metric[2] in ("p50", "p99")
-    ):
-        return ("reshard", "effect", metric[1], metric[2], f"{metric[0]}_ms"), True
-    return None
-
-
-def _look_up(scope: tuple[str, ...], keys: tuple[str, ...], *, is_time: bool) -> Node:
-    named = ".".join((*scope, *keys))
-
-    def result(report: Mapping[str, Any]) -> Quantity:
-        found: object = _scoped(scope, report)
-        for key in keys:
-            found = mapping(found).get(key)
-        if isinstance(found, bool) or not isinstance(found, (int, float)):
-            return Quantity(None, is_time, f"this run has no {named}")
-        return Quantity(float(found), is_time)
-
-    return result
-
-
-def _scoped(scope: tuple[str, ...], report: Mapping[str, Any]) -> object:
-    if not scope:
-        return report
-    if scope[0] == "phase":
-        phases: list[Mapping[str, Any]] = report["phases"]
-        for place, phase in enumerate(phases, start=1):
-            if scope[1] in (str(place), phase["name"]):
-                return phase
-        return None
-    found: object = report["reshard"]
-    for key in scope:
-        found = mapping(found).get(key)
-    return found
