@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from contract.runread import Run
 from report import measures, student
+from report.effect import SERIES, STATS
 from report.windows import PlayedMove
 
-Floats = npt.NDArray[np.float64]
 Quantile = Callable[[float, float], float]
 
-SERIES = ("connection", "write", "read", "response", "service")
-STATS = {"p50": 0.5, "p99": 0.99}
 HEADLINE_MOVES = 8
 """Real moves, and as many shams, that a headline interval needs."""
 SHORT_S = 5.0
@@ -70,7 +67,7 @@ def flanks(moves: Sequence[PlayedMove], load_end_s: float) -> list[tuple[PlayedM
     before the slots move, or leave after it, are in neither.
     """
     finished = [move for move in moves if move.finished_s is not None and not math.isnan(move.started_s)]
-    found: list[tuple[PlayedMove, float]] = []
+    with_flanks: list[tuple[PlayedMove, float]] = []
     for place, move in enumerate(finished):
         before, after = move.requested_s, load_end_s - _idle_from(move)
         if place > 0:
@@ -79,8 +76,8 @@ def flanks(moves: Sequence[PlayedMove], load_end_s: float) -> list[tuple[PlayedM
             after = (finished[place + 1].requested_s - _idle_from(move)) / 2
         length = min(_end(move) - move.started_s, before, after)
         if length >= LEAST_FLANK_S:
-            found.append((move, length))
-    return found
+            with_flanks.append((move, length))
+    return with_flanks
 
 
 def contrast(move: PlayedMove, flank_s: float, quantile: Quantile) -> float:
@@ -104,13 +101,13 @@ def analyse(run: Run, moves: Sequence[PlayedMove]) -> list[CycleEffects]:
     load_end = float(run.seconds.t_s[-1] + 1) if len(run.seconds) else 0.0
     usable = flanks(moves, load_end)
     ways = {(move.migration, "") for move, _ in usable} | {(move.migration, move.direction) for move, _ in usable}
-    found: list[CycleEffects] = []
+    all_effects: list[CycleEffects] = []
     for series in SERIES:
         for stat, quantile in STATS.items():
             q = quantile_of(run, series, quantile)
             e = [(move, contrast(move, length, q)) for move, length in usable]
-            found += [_effects(series, stat, way, e) for way in sorted(ways)]
-    return found
+            all_effects += [_effects(series, stat, way, e) for way in sorted(ways)]
+    return all_effects
 
 
 def _effects(series: str, stat: str, way: tuple[str, str], e: Sequence[tuple[PlayedMove, float]]) -> CycleEffects:

@@ -14,9 +14,8 @@ import numpy.typing as npt
 
 from contract.runread import Run
 from report import measures
+from report.measures import Floats
 from report.windows import MoveWindows
-
-Floats = npt.NDArray[np.float64]
 
 SERIES = ("connection", "write", "read", "response", "service")
 STATS = {"p50": 0.5, "p99": 0.99}
@@ -40,9 +39,6 @@ class Effect:
     series: str
     stat: str
     paired: bool
-    before: float
-    during: float
-    after: float
     effect: float | None
     aftermath: float | None
     placebo: Placebo | None
@@ -81,7 +77,7 @@ def _effect(run: Run, windows: MoveWindows, series: str, stat: str, d: Floats) -
     enough = int(np.isfinite(d[windows.before]).sum()) >= MIN_BASE_S
     placebo = _placebo(run, windows, d, effect) if enough and effect is not None else None
     return Effect(
-        series, stat, windows.control is not None, before, during, after,
+        series, stat, windows.control is not None,
         effect if enough else None, _less(after, before) if enough else None, placebo,
     )  # fmt: skip
 
@@ -121,8 +117,8 @@ def _placebo(run: Run, windows: MoveWindows, d: Floats, effect: float) -> Placeb
         starts.append(start)
     if not values:
         return None
-    found = np.array(values)
-    return Placebo(found, int((np.abs(found) >= abs(effect)).sum()), _disjoint(starts, length))
+    statistics = np.array(values)
+    return Placebo(statistics, int((np.abs(statistics) >= abs(effect)).sum()), _disjoint(starts, length))
 
 
 def _near_sham(run: Run, windows: MoveWindows) -> npt.NDArray[np.bool_]:

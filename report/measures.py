@@ -41,11 +41,6 @@ class Latency:
             fields["p99.9"] = self.p99_9
         return fields
 
-    def at(self, stat: str) -> float | None:
-        """The statistic by its name in report.json."""
-        value = self.as_json().get(stat)
-        return None if value is None else float(value)
-
 
 @dataclass(frozen=True)
 class Measures:

@@ -30,16 +30,12 @@ class Around:
     stalled_arrivals: int
 
 
-def around(run: Run, move: PlayedMove, slow_ms: float = SLOW_MS) -> Around | None:
+def around(run: Run, move: PlayedMove) -> Around | None:
     """The arrivals planned from the start of the move to `SETTLE_S` after it; None when none were kept."""
-    if move.finished_s is None or not len(run.arrivals):
+    if move.finished_s is None:
         return None
-    return span(run, move.kind, move.started_s, move.finished_s + SETTLE_S, slow_ms)
-
-
-def span(run: Run, kind: str, start_s: float, end_s: float, slow_ms: float = SLOW_MS) -> Around | None:
-    """The same for any stretch of the run in which single arrivals were kept."""
     kept = run.arrivals
+    start_s, end_s = move.started_s, move.finished_s + SETTLE_S
     first, last = np.searchsorted(kept.planned_s, [start_s, end_s])
     if first == last:
         return None
@@ -49,16 +45,16 @@ def span(run: Run, kind: str, start_s: float, end_s: float, slow_ms: float = SLO
     # A refusal that came at once is a failure, not a wait: what failed waited until that was known.
     done = np.where(np.isfinite(kept.done_s[first:last]), kept.done_s[first:last], planned + limit_s)
     waited_ms = (done - planned) * 1000
-    slow = waited_ms > slow_ms
+    slow = waited_ms > SLOW_MS
     stall_ms, stall_from, stalled = _longest_stall(planned[slow], done[slow])
     return Around(
-        kind=kind,
+        kind=move.kind,
         start_s=start_s,
         end_s=end_s,
         arrivals=len(planned),
         failed=int((~ok).sum()),
         slow=int(slow.sum()),
-        slow_ms=slow_ms,
+        slow_ms=SLOW_MS,
         longest_ms=float(waited_ms.max()),
         stall_ms=stall_ms,
         stall_from_s=stall_from,

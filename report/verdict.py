@@ -124,8 +124,10 @@ def _cycles(effects: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, A
     real, sham = ([move for move in moves if move["kind"] == kind] for kind in ("real", "sham"))
     took = sorted(move["duration_ms"] for move in real if move["duration_ms"] is not None)
     if took:
-        each = milliseconds(took[0]) if len(took) == 1 else f"{milliseconds(took[0])} to {milliseconds(took[-1])} each"
-        said.append(f"Slots moved {len(took)} times{way}, {each}{_worst_stall(real, sham)}.")
+        durations = (
+            milliseconds(took[0]) if len(took) == 1 else f"{milliseconds(took[0])} to {milliseconds(took[-1])} each"
+        )
+        said.append(f"Slots moved {len(took)} times{way}, {durations}{_worst_stall(real, sham)}.")
     count = f"{first['real_moves']} real moves against {first['sham_moves']} shams"
     lead = "Effect of a move, with its 95 % interval" if first["headline"] else (
         "Effect of a move, with an interval of too few moves for a headline"
@@ -150,12 +152,14 @@ def _worst_stall(real: Sequence[Mapping[str, Any]], sham: Sequence[Mapping[str, 
 
 def _effects_on(stat: str, effects: Sequence[Mapping[str, Any]]) -> list[str]:
     """Read, write and connection: each effect in ms over all moves, in brackets its interval."""
-    found = {effect["series"]: effect for effect in effects if (effect["stat"], effect["direction"]) == (stat, "all")}
+    by_series = {
+        effect["series"]: effect for effect in effects if (effect["stat"], effect["direction"]) == (stat, "all")
+    }
     return [
         f"{series} {_figures(effect['effect_ms'], '+')} ms "
         f"({_figures(effect['low_ms'], '+')} to {_figures(effect['high_ms'], '+')})"
         for series in ("read", "write", "connection")
-        if (effect := found.get(series)) is not None and effect["effect_ms"] is not None
+        if (effect := by_series.get(series)) is not None and effect["effect_ms"] is not None
     ]
 
 

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.runread import Phase, Run
+from report.measures import Mask
 from report.moves import PlayedMove
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from report.measures import Floats
 
 MOST_POINTS = 3_600
 """Of one line of the timeline."""

@@ -6,8 +6,9 @@ import numpy as np
 
 from contract.runread import Run
 from report import measures
-from report.charts.chart import TITLES, Chart, Floats, line, log_axis, points
+from report.charts.chart import TITLES, Chart, line, log_axis, points
 from report.findings import Findings
+from report.measures import Floats
 from report.moves import PlayedMove
 from report.stalls import SETTLE_S
 from report.windows import MoveWindows

@@ -7,8 +7,9 @@ import numpy as np
 
 from contract.runread import SERIES, Run
 from report import measures
-from report.charts.chart import TITLES, Chart, Floats, curve, log_axis, percentile_axis
+from report.charts.chart import TITLES, Chart, curve, log_axis, percentile_axis
 from report.findings import Findings
+from report.measures import Floats
 
 FEWEST_VALUES = 20
 """Fewer make no curve."""

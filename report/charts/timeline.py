@@ -7,8 +7,9 @@ import numpy as np
 
 from contract.runread import Run, number
 from report import measures
-from report.charts.chart import TITLES, Chart, Floats, line, log_axis, plain
+from report.charts.chart import TITLES, Chart, line, log_axis, plain
 from report.findings import Findings
+from report.measures import Floats
 
 SHORTEST_PART_S = 0.05  # of a profile's last second: one arrival in less is no rate
 PERCENTILES = (("p50", 0.5, "p50", "solid"), ("p95", 0.95, "p95", "dash"), ("p99", 0.99, "p99", "solid"))

@@ -9,6 +9,7 @@ import numpy as np
 from contract.runread import Run, number
 from report import measures
 from report.checks.check import FAIL, UNKNOWN, RunCheck, judged
+from report.measures import Floats
 
 DELIVERED_SHARE = 0.999
 DELIVERED_WORST_10S = 0.99
@@ -73,7 +74,7 @@ def schedule(run: Run) -> Iterator[RunCheck]:
     )
 
 
-def _worst_share(part: measures.Floats | np.ndarray, whole: measures.Floats | np.ndarray) -> float:
+def _worst_share(part: Floats | np.ndarray, whole: Floats | np.ndarray) -> float:
     """The least share of `part` in `whole` over any ten rows."""
     width = min(10, len(whole))
     ones = np.ones(width)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from contract.runread import Json, Run, mapping, number
-from report import measures
 from report.checks.check import FAIL, PASS, UNKNOWN, WARN, RunCheck, judged
+from report.measures import Floats
 from report.windows import MoveWindows, load_end_s
 
 GENERATOR_CORE_SHARE = 0.8
@@ -56,7 +56,7 @@ def _machine(run: Run, windows: MoveWindows | None) -> Iterator[RunCheck]:
     yield RunCheck("Machine not saturated", state, value, limit, meaning)
 
 
-def _busiest(table: measures.Floats) -> float:
+def _busiest(table: Floats) -> float:
     """The highest mean of ten rows in a row."""
     width = min(10, len(table))
     return float(np.convolve(table[:, 1], np.ones(width) / width, "valid").max()) if width else 0.0
