@@ -98,6 +98,17 @@ class Event:
 
 
 @dataclass(frozen=True)
+class MetricValue:
+    """One line of metrics.jsonl: a CloudWatch metric of one thing, in the minute that begins at `t_s`."""
+
+    t_s: float
+    namespace: str
+    metric: str
+    thing: str
+    value: float
+
+
+@dataclass(frozen=True)
 class Run:
     """A run folder, read."""
 
@@ -111,6 +122,7 @@ class Run:
     failures: Sequence[Json]
     servers: Sequence[Json]
     environments: Sequence[Json]
+    metrics: Sequence[MetricValue]
     sessions: int
     audit: Json | None
     damage: Sequence[str] = field(default_factory=tuple[str, ...])
@@ -170,6 +182,7 @@ def read_run(folder: Path) -> Run:
         failures=list(json_lines(folder / "failures.jsonl", damage, missing=None)),
         servers=list(json_lines(folder / "server.jsonl", damage, missing=None)),
         environments=_read_environments(folder / "function.jsonl", damage),
+        metrics=_read_metrics(folder / "metrics.jsonl", damage),
         sessions=_count_sessions(folder / "sessions.bin", damage),
         audit=audit,
         damage=tuple(damage),
@@ -355,6 +368,28 @@ def _read_environments(path: Path, damage: list[str]) -> list[Json]:
     """The lines about the function's environments; the hundreds of thousands of others are not parsed."""
     lines = json_lines(path, damage, missing=None, containing=b'"environments"')
     return [line for line in lines if line.get("type") == "environments"]
+
+
+def _read_metrics(path: Path, damage: list[str]) -> list[MetricValue]:
+    """What CloudWatch counted in a run on AWS; no other run has the file."""
+    values: list[MetricValue] = []
+    unusable = 0
+    for row in json_lines(path, damage, missing=None):
+        t_s, value, thing = number(row.get("t_s")), number(row.get("value")), _thing(mapping(row.get("dimensions")))
+        namespace, metric = row.get("namespace"), row.get("metric")
+        if math.isnan(value) or not abs(t_s) <= _FARTHEST_S or not isinstance(metric, str) or not thing:
+            unusable += 1
+        else:
+            values.append(MetricValue(t_s, str(namespace), metric, thing, value))
+    if unusable:
+        damage.append(f"{path.name}: {unusable} line(s) without a usable t_s, metric, dimension and value are left out")
+    return sorted(values, key=lambda value: value.t_s)
+
+
+def _thing(dimensions: Json) -> str:
+    """The name of the function, balancer or node that a metric is about."""
+    names = (dimensions.get(key) for key in ("FunctionName", "LoadBalancer", "CacheClusterId"))
+    return next((name for name in names if isinstance(name, str)), "")
 
 
 def _count_sessions(path: Path, damage: list[str]) -> int:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from contract.runread import mapping, read_run
 from report import compare_tables, standalone, verdict
-from report.charts.compared import LOOKS, overlaid
+from report.charts.chart import LOOKS
+from report.charts.compared import overlaid
 from report.charts.timeline import shading
 from report.document import document
 from report.findings import Findings, examine

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from contract.runread import SERIES, Run, number
-from report import gates, measures, stalls
+from report import cloudwatch, gates, measures, stalls
 from report.effect import Effect
 from report.findings import Findings
 from report.moves import PlayedMove, is_cycles
@@ -21,6 +21,7 @@ def document(findings: Findings) -> dict[str, Any]:
     run = findings.run
     everything = np.ones(len(run.seconds), dtype=np.bool_)
     whole = measures.measure(run, everything)
+    aws = cloudwatch.as_json(run)
     return {
         "format": FORMAT,
         "id": run.text("id", run.path.name),
@@ -37,6 +38,7 @@ def document(findings: Findings) -> dict[str, Any]:
         "cycles": [effect.as_json() for effect in findings.cycles],
         "audit": _audit(run),
         "failures": _failures(run),
+        **({} if aws is None else {"aws": aws}),
         "checks": [dict(check.__dict__) for check in findings.checks],
         "gates": [],
         "run": _what_ran(run),

@@ -30,6 +30,13 @@ def signed(value: object) -> str:
     return f"+{milliseconds(value)}" if value >= 0 else milliseconds(value)
 
 
+def dollars(value: object) -> str:
+    """An amount in dollars with its cents; a dash where it is unknown."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _NO_VALUE
+    return f"${value:,.2f}"
+
+
 def quantity(value: object, unit: str) -> str:
     """A gate's side: a time in ms, or a plain number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

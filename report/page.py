@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from report import standalone, verdict
-from report.charts import cycles, effect, percentiles
+from report.charts import aws, cycles, effect, percentiles
 from report.charts.chart import seconds_a_point
 from report.charts.timeline import shading, timeline
 from report.findings import Findings
@@ -14,6 +14,7 @@ _SECTIONS = (
     ("trust", "Can it be trusted?"),
     ("timeline", "Timeline"),
     ("effect", "Before, during, after"),
+    ("aws", "What AWS counted"),
     ("phases", "Phases"),
     ("failures", "Failures"),
     ("percentiles", "Percentiles"),
@@ -34,6 +35,7 @@ def render(report: Mapping[str, Any], findings: Findings, png: bytes) -> str:
         "placebo_charts": effect.placebo(findings),
         "pair_charts": effect.pairs(findings),
         "single_charts": effect.single_arrivals(findings),
+        "aws_charts": aws.by_minute(findings),
         "cycle_charts": cycles.effects_by_direction(findings),
         "percentile_charts": percentiles.of_one_run(findings),
     }
@@ -45,7 +47,7 @@ def render(report: Mapping[str, Any], findings: Findings, png: bytes) -> str:
         title=f"{report['id']}: {_subject(report)}",
         state=state,
         state_name=verdict.STATES[state],
-        sections=_SECTIONS,
+        sections=[(key, name) for key, name in _SECTIONS if key != "aws" or "aws" in report],
         has_real=any(move.kind == "real" for move in findings.moves),
         has_sham=any(move.kind == "sham" for move in findings.moves),
         facts=_facts(report),

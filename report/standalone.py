@@ -87,6 +87,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["ms"] = formats.milliseconds
     environment.filters["signed"] = formats.signed
+    environment.filters["dollars"] = formats.dollars
     environment.filters["mark"] = formats.mark
     environment.filters["quantity"] = formats.quantity
     return environment

@@ -20,6 +20,8 @@ from report.measures import Floats
 MOST_POINTS = 3_600
 """Of one line of the timeline."""
 
+LOOKS = (("p50", "solid"), ("p99", "dash"), ("p95", "dot"), ("fourth", "dashdot"), ("muted", "longdash"))
+"""Colour and dash of the lines that stand side by side: shards, nodes, runs."""
 TITLES = {
     "response": ("Response time", "from the planned time to the reply, over all offered arrivals"),
     "service": ("Service time", "from the send to the reply, over all offered arrivals"),
@@ -90,6 +92,12 @@ def curve(name: str, x: Floats, y: Floats, colour: str, dash: str, **more: Any) 
         "line": {"color": colour, "dash": dash, "width": 1.5},
         **more,
     }
+
+
+def look(place: int) -> tuple[str, str]:
+    """Colour and dash of the line at a place; the first 25 all differ."""
+    round_, position = divmod(place, len(LOOKS))
+    return LOOKS[position][0], LOOKS[(position + round_) % len(LOOKS)][1]
 
 
 def seconds_a_point(count: int) -> int:

@@ -6,13 +6,11 @@ import numpy as np
 
 from report import measures
 from report.charts import percentiles
-from report.charts.chart import TITLES, Chart, line, log_axis
+from report.charts.chart import LOOKS, TITLES, Chart, line, log_axis
 from report.charts.timeline import per_second
 from report.findings import Findings
 
 SERIES = ("response", "connection", "write", "read")
-LOOKS = (("p50", "solid"), ("p99", "dash"), ("p95", "dot"), ("fourth", "dashdot"), ("muted", "longdash"))
-"""Colour and dash of each run; there is none for a sixth."""
 
 
 def overlaid(runs: Sequence[Findings], names: Sequence[str]) -> list[Chart]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from contract.runread import Run, number
 from report import measures
-from report.charts.chart import TITLES, Chart, line, log_axis, plain
+from report.charts.chart import TITLES, Chart, line, log_axis, look, plain
 from report.findings import Findings
 from report.measures import Floats
 
@@ -121,9 +121,6 @@ def _redirects(run: Run, t_s: Floats) -> Chart:
     )
 
 
-_SHARD_LINES = (("p50", "solid"), ("p99", "dash"), ("p95", "dot"), ("fourth", "dashdot"), ("muted", "longdash"))
-
-
 def _servers(run: Run) -> list[Chart]:
     """Keys, commands and CPU of each shard's primary, without the sham's nodes."""
     by_node: dict[str, list[tuple[float, float, float, float]]] = {}
@@ -137,7 +134,7 @@ def _servers(run: Run) -> list[Chart]:
     commands: list[Mapping[str, Any]] = []
     cpu: list[Mapping[str, Any]] = []
     for place, node in enumerate(sorted(by_node)):
-        colour, dash = _SHARD_LINES[place % len(_SHARD_LINES)]
+        colour, dash = look(place)
         table = np.array(sorted(by_node[node]))
         table = table[np.isfinite(table[:, 0])]
         if len(table) < 2:

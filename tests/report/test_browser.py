@@ -136,6 +136,17 @@ def test_a_phone_never_scrolls_sideways(browser: Browser, hostile_run: Path) -> 
     assert watched.problems == []
 
 
+def test_the_minutes_of_aws_are_drawn_too(browser: Browser, tmp_path: Path) -> None:
+    """Every chart of a run on AWS, CloudWatch's among them, is drawn without a complaint, and fits a phone."""
+    run = synthetic.write(tmp_path / "aws", synthetic.ON_AWS)
+    synthetic.write_metrics(run)
+    build(run, [])
+    watched = Watched(browser, run / "report.html", width=360)
+    assert watched.problems == []
+    assert watched.charts() == watched.page.locator(".chart").count() >= 20
+    assert watched.page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_cycles_and_comparisons_are_drawn_too(browser: Browser, hostile_run: Path, tmp_path: Path) -> None:
     """The charts of a run of cycles and of two runs compared are drawn without a complaint."""
     cycles = synthetic.write(tmp_path / "cycles", cycles_run(atomic=True))
