@@ -3,8 +3,8 @@
 d(t) = Q(t) - Q(t'), Q being a percentile of one planned second and t' the same offset of the control phase.
 Effect = mean d(during) - mean d(before); aftermath = mean d(after) - mean d(before).
 
-One reshard is one event. What it is set beside is the placebo distribution: the same statistic for every window of
-the same length in which nothing happened. That says how unusual the effect is within this run, and no more.
+One reshard is one event. Its effect is compared with the placebo distribution: the same statistic for every window of
+the same length in which no slot moved. That tells how unusual the effect is within this run, and no more.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from report.windows import MoveWindows
 SERIES = ("connection", "write", "read", "response", "service")
 STATS = {"p50": 0.5, "p99": 0.99}
 MIN_BASE_S = 3
-"""Fewer seconds than this are no base to subtract."""
+"""With fewer quiet seconds there is no mean to subtract."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _less(value: float, base: float) -> float | None:
 
 
 def _placebo(run: Run, windows: MoveWindows, d: Floats, effect: float) -> Placebo | None:
-    """The effect's own formula for every window of its length that meets neither the reshard nor the sham's pair."""
+    """The effect's formula for every window of the same length in which no slot moved, here or in the control."""
     length = int(windows.during.sum())
     quiet = (windows.before | windows.after) & np.isfinite(d) & ~_near_sham(run, windows)
     base = windows.before & np.isfinite(d)
@@ -122,7 +122,7 @@ def _placebo(run: Run, windows: MoveWindows, d: Floats, effect: float) -> Placeb
 
 
 def _near_sham(run: Run, windows: MoveWindows) -> npt.NDArray[np.bool_]:
-    """Rows whose pair lies in the sham."""
+    """Seconds whose control second overlaps the sham."""
     near = np.zeros(len(run.seconds), dtype=np.bool_)
     sham = windows.sham
     if sham is None:

@@ -1,4 +1,4 @@
-"""What a gate may name: each metric with its place in report.json, and what it is there."""
+"""The metrics that a gate may name, and where report.json holds each of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -46,7 +46,7 @@ class GateError(ValueError):
 
 @dataclass(frozen=True)
 class GateResult:
-    """A gate judged: the two sides as they came out, and why if it could not be judged."""
+    """A gate judged: the values of its two sides, and why it could not be judged if so."""
 
     gate: str
     state: str

@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 FINE_SAMPLES = 10_000
-"""p99.9 of fewer values would be told by fewer than ten of them."""
+"""Of fewer values, fewer than ten lie above p99.9, so it is not told."""
 
 OVER_ALL_OFFERED = ("response", "service")
 """Series in which an arrival without a good reply counts as the time limit; the others know good replies only."""

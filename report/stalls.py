@@ -1,4 +1,4 @@
-"""What a percentile per second cannot show: how long somebody waited around a move of slots, arrival by arrival."""
+"""How long single arrivals waited around a move of slots, which a percentile per second cannot show."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from report.windows import PlayedMove
 SLOW_MS = 20.0
 """An arrival whose response took longer is slow; a stall is a stretch in which a slow one was always waiting."""
 SETTLE_S = 1.0
-"""Looked at beyond the move's end: arrivals that met it may be answered after it."""
+"""Arrivals planned up to this long after the move count too: the move may still delay them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def around(run: Run, move: PlayedMove) -> Around | None:
     planned = kept.planned_s[first:last]
     ok = kept.ok[first:last]
     limit_s = run.time_limit_us / 1e6
-    # A refusal that came at once is a failure, not a wait: what failed waited until that was known.
+    # A failed arrival waited until its failure was known: one that was refused at once did not wait long.
     done = np.where(np.isfinite(kept.done_s[first:last]), kept.done_s[first:last], planned + limit_s)
     waited_ms = (done - planned) * 1000
     slow = waited_ms > SLOW_MS

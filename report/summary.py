@@ -44,7 +44,7 @@ def _comparison(reshard: Mapping[str, Any] | None) -> list[str]:
 def _gates(report: Mapping[str, Any]) -> list[str]:
     if not report["gates"]:
         return []
-    lines = ["| gate | | left | right |", "|---|---|---:|---:|"]
+    lines = ["| gate | | measured | limit |", "|---|---|---:|---:|"]
     for gate in report["gates"]:
         mark = {"passed": "✓", "failed": "✗"}.get(gate["state"], "?")
         sides = [milliseconds(gate[side]) if gate["unit"] else f"{gate[side]:g}" if gate[side] is not None else "-"

@@ -1,4 +1,4 @@
-"""The first thing a reader sees: one or two sentences with numbers, and what they are limited to."""
+"""The first thing a reader sees: a few sentences with numbers, and what the claim is limited to."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,9 +31,9 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
     """The verdict, plain text."""
     said: list[str] = []
     if not report["valid"]:
-        said.append(
-            f"INVALID: this run cannot carry a claim about latency ({len(report['reasons'])} of its checks failed)."
-        )
+        failed = len(report["reasons"])
+        checks = f"{failed} check{'' if failed == 1 else 's'} of this run failed"
+        said.append(f"INVALID: {checks}, so its latencies must not be quoted.")
     if report["cycles"]:
         said += _cycles(report["cycles"], report["moves"])
     elif report["reshard"] is None:
@@ -85,12 +85,16 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
     if reshard["started_s"] is None:
         return [f"{_shards(reshard)} was requested, but no slot moved before the load ended."]
     if reshard["finished_s"] is None:
-        return [f"{_shards(reshard)} began, and slots still moved when the record ends: it has no after."]
+        return [
+            f"{_shards(reshard)} began; slots were still moving at the record's end, so there are no seconds after it."
+        ]
     slots = f"{reshard['slots']:,} slots" if reshard["slots"] is not None else "slots"
     way = _WAYS.get(reshard["migration"] or "", "")
     said = [f"{_shards(reshard)} moved {slots} in {milliseconds(reshard['duration_ms'])}{way}."]
     if not reshard["under_load"]:
-        said.append("Slots still moved when the load ended: that part was not measured, and there is no after.")
+        said.append(
+            "Slots were still moving when the load ended: the rest was not measured; there are no seconds after it."
+        )
     during, control = reshard["during"], reshard["control"]
     if during is None:
         return [*said, "It did not happen inside a phase of the load, so there is nothing to compare it with."]
@@ -188,8 +192,8 @@ def limits(report: Mapping[str, Any]) -> str:
     if report["where"] == "aws":
         where = f"AWS{f' ({named})' if named else ''}"
     elif report["where"] == "rehearsal":
-        where = f"one machine{f' ({named})' if named else ''}: it is a rehearsal, not AWS"
+        where = f"one machine{f' ({named})' if named else ''}: a rehearsal, not AWS"
     else:
-        where = f"what answered at {report['run'].get('host', 'the given address')}"
-    once = "" if report["cycles"] or report["reshard"] is None else "one event, this one, on "
-    return f"The claim is limited to {once}{where}."
+        where = f"whatever answered at {report['run'].get('host', 'an address that was not recorded')}"
+    is_one_event = report["reshard"] is not None and not report["cycles"]
+    return f"This is one event on {where}." if is_one_event else f"The claim is limited to {where}."

@@ -18,7 +18,7 @@ from report.moves import PlayedMove
 
 @dataclass(frozen=True)
 class MoveWindows:
-    """The seconds around one move, and their pairs in the control phase.
+    """The seconds around one move, and the same seconds of the control phase.
 
     `before`, `during`, `after` are rows of seconds.csv inside `phase`; `control_row[r]` is the row at the same offset
     of the control phase, or -1.
@@ -38,7 +38,7 @@ class MoveWindows:
         return {"before": self.before, "during": self.during, "after": self.after}[name]
 
     def control_rows(self, name: str) -> Mask:
-        """The paired rows of the control phase."""
+        """The control's rows at the same offsets."""
         rows = self.control_row[self.rows(name)]
         mask = np.zeros(len(self.control_row), dtype=np.bool_)
         mask[rows[rows >= 0]] = True
@@ -102,7 +102,7 @@ def windows_of(run: Run, moves: Sequence[PlayedMove]) -> MoveWindows | None:
 def _paired_rows(
     t_s: npt.NDArray[np.int64], in_phase: Mask, phase: Phase, control: Phase | None
 ) -> npt.NDArray[np.int64]:
-    """For each row its pair's row: the second at the same offset of the control phase (to half a second)."""
+    """For each row the row at the same offset of the control phase (to half a second), or -1."""
     rows = np.full(len(t_s), -1, dtype=np.int64)
     if control is None:
         return rows

@@ -115,7 +115,7 @@ def thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def broken(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """A NaN wherever a second or more is missing, so that no line is drawn over what is not known."""
+    """A NaN wherever a second or more is missing, so that no line is drawn over unknown values."""
     if len(x) < 3:
         return x, y
     step = float(np.median(np.diff(x)))
@@ -124,7 +124,7 @@ def broken(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def log_axis(title: str, *values: Floats) -> dict[str, Any]:
-    """A logarithmic axis with plain numbers at as many steps of each power of ten as there is room for."""
+    """A logarithmic axis labelled with plain numbers, more of them the fewer powers of ten it spans."""
     known = np.concatenate([part[np.isfinite(part) & (part > 0)] for part in values]) if values else np.zeros(0)
     axis: dict[str, Any] = {"title": title, "type": "log"}
     if len(known):
@@ -137,7 +137,7 @@ def log_axis(title: str, *values: Floats) -> dict[str, Any]:
 
 
 def percentile_axis(most: int) -> dict[str, Any]:
-    """The axis of 1 / (1 - percentile), with the percentiles that `most` values can tell."""
+    """The axis of 1 / (1 - percentile), up to the percentile that `most` values allow."""
     ticks = [value for value in (1, 2, 10, 100, 1000, 10_000, 100_000) if value <= most]
     labels = ["0", "50", "90", "99", "99.9", "99.99", "99.999"][: len(ticks)]
     return {"title": "percentile", "type": "log", "tickvals": ticks, "ticktext": labels}

@@ -69,7 +69,7 @@ def _span(move: PlayedMove, origin_s: float, fill: str, edge: str, dash: str) ->
 
 
 def placebo(findings: Findings) -> list[Chart]:
-    """Each effect beside the same statistic of the windows in which nothing happened."""
+    """Each effect beside the same statistic of the windows in which no slot moved."""
     shown = [effect for effect in findings.effects if effect.placebo is not None and effect.effect is not None]
     if not shown:
         return []
@@ -85,7 +85,7 @@ def placebo(findings: Findings) -> list[Chart]:
         Chart(
             "placebo",
             "Effect and placebo distribution",
-            "the effect's own formula for every window of the same length in which no slot moved",
+            "the same formula for every window of the same length in which no slot moved",
             "The effect and the placebo values for each percentile of each series; the table above gives the numbers.",
             [
                 points("windows without a reshard", values, labels, ("muted", "line-ns-open", 9)),

@@ -25,7 +25,7 @@ def of_one_run(findings: Findings) -> list[Chart]:
     chart = _chart(
         "percentiles",
         "Latency by percentile",
-        "over the whole run; each line ends where fewer than ten values are left to tell it",
+        "over the whole run; each line ends where fewer than ten values lie above it",
         "Latency in milliseconds by percentile for response, service, connection, write and read; the table gives "
         "the numbers.",
         curves,

@@ -160,7 +160,7 @@ def _servers(run: Run) -> list[Chart]:
 
 
 def _rate(t_s: Floats, total: Floats) -> Floats:
-    """The rate of a counter; a counter that falls was begun anew with its node."""
+    """The rate of a counter; NaN where it falls, for its node was restarted."""
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = np.diff(total) / np.diff(t_s)
     return np.where((rate >= 0) & np.isfinite(rate), rate, np.nan)

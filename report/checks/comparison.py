@@ -18,7 +18,7 @@ def pairs(run: Run, windows: MoveWindows) -> Iterator[RunCheck]:
     if windows.control is None:
         yield RunCheck(
             "Pairs comparable", WARN, "no earlier phase has the same rates", "a control phase",
-            "Without a control, before and after are all there is to compare with.",
+            "Without a control, the move can only be compared with the seconds before and after it.",
         )  # fmt: skip
         return
     sent = run.seconds["sent"]
@@ -39,9 +39,9 @@ def pairs(run: Run, windows: MoveWindows) -> Iterator[RunCheck]:
     yield judged(
         "Pairs comparable",
         not apart and not unpaired,
-        value + (f"; {unpaired} second(s) without a pair" if unpaired else ""),
+        value + (f"; {unpaired} second(s) without a control second" if unpaired else ""),
         f"<= {PAIR_RATE_SHARE:.0%} in each window",
-        "Only seconds at the same rate can be subtracted.",
+        "Two seconds can be compared only if their rates are equal.",
     )
 
 
@@ -50,10 +50,10 @@ def sham(run: Run, windows: MoveWindows) -> Iterator[RunCheck]:
     if windows.control is None:
         return
     limit = f"a sham during >= {SHAM_COVER_SHARE:.0%} of the paired seconds"
-    meaning = "Without it the control lacks the machine's own work of moving slots."
+    meaning = "Without a sham, the control lacks what moving slots costs this machine."
     if windows.sham is None:
         expected = WARN if run.text("where") == "rehearsal" else UNKNOWN
-        yield RunCheck("Sham in the control", expected, "none was played", limit, meaning)
+        yield RunCheck("Sham in the control", expected, "no sham ran", limit, meaning)
         return
     rows = windows.control_row[windows.during]
     times = run.seconds.t_s[rows[rows >= 0]]
@@ -74,7 +74,7 @@ def room(windows: MoveWindows) -> Iterator[RunCheck]:
         before >= EDGE_SHARE - 0.005 and after >= EDGE_SHARE,
         f"{before:.0%} of the phase before, {after:.0%} after",
         f">= {EDGE_SHARE:.0%} of the phase before and after",
-        "A comparison needs seconds on both sides of the event.",
+        "A comparison needs seconds before and after the move.",
         otherwise=WARN,
     )
 
@@ -85,7 +85,7 @@ def moves_ended(run: Run, moves: Sequence[PlayedMove]) -> Iterator[RunCheck]:
     if not real:
         if run.table("reshard"):
             yield RunCheck(
-                "Reshard played", FAIL, "run.json declares a reshard, no event tells of one", "as declared", ""
+                "Reshard played", FAIL, "run.json declares a reshard, but the reshard never started", "as declared", ""
             )
         return
     end = load_end_s(run)
@@ -95,8 +95,8 @@ def moves_ended(run: Run, moves: Sequence[PlayedMove]) -> Iterator[RunCheck]:
     if failed:
         value = f"a reshard failed: {failed[0].error[:200]}"
     elif open_ended:
-        value = "slots still moved when the load ended"
+        value = "slots were still moving when the load ended"
     yield judged(
         "Reshard finished under load", not open_ended and not failed, value, "all slots moved before the load ends",
-        "What was not under load was not measured.", otherwise=FAIL if failed else WARN,
+        "Slots that moved after the load ended were not measured.", otherwise=FAIL if failed else WARN,
     )  # fmt: skip

@@ -36,7 +36,7 @@ def data(run: Run) -> Iterator[RunCheck]:
         not gaps,
         "; ".join(gaps) or f"{len(seconds):,} planned seconds, {known:,} response times",
         "every planned second, one response time per good reply, nothing unreadable",
-        "What is missing could be what went wrong.",
+        "Missing data may hide a failure.",
     )
     ended = run.text("ended", "unknown")
     yield judged(
@@ -60,7 +60,11 @@ def schedule(run: Run) -> Iterator[RunCheck]:
     planned = sum(phase.arrivals for phase in run.phases)
     if not total:
         yield RunCheck(
-            "Schedule delivered", FAIL, "nothing was offered", f">= {DELIVERED_SHARE:.1%}", "There is no load to judge."
+            "Schedule delivered",
+            FAIL,
+            "nothing was offered",
+            f">= {DELIVERED_SHARE:.1%}",
+            "Without load there is nothing to judge.",
         )
         return
     share = int(sent.sum()) / max(planned, total)
@@ -70,7 +74,7 @@ def schedule(run: Run) -> Iterator[RunCheck]:
         share >= DELIVERED_SHARE and worst >= DELIVERED_WORST_10S,
         f"{int(sent.sum()):,} of {max(planned, total):,} arrivals sent ({share:.2%}); worst 10 s {worst:.2%}",
         f">= {DELIVERED_SHARE:.1%}, and {DELIVERED_WORST_10S:.0%} in any 10 s",
-        "Latency at a lower rate than planned is another experiment.",
+        "Latencies at a lower rate than planned are those of another load.",
     )
 
 
@@ -99,14 +103,14 @@ def lag(run: Run) -> Iterator[RunCheck]:
         late <= LATE_SHARE,
         f"{late:.2%} late{more}; lag p50 {lag_ms.p50} ms, p99 {lag_ms.p99} ms, max {lag_ms.max} ms",
         f"late <= {LATE_SHARE:.0%}",
-        "A generator that sends late measures itself.",
+        "When requests leave late, latencies include the generator's own delay.",
     )
 
 
 def audit(run: Run) -> Iterator[RunCheck]:
     """Every acknowledged session was read back after the load."""
     limit = "every acknowledged session read back"
-    meaning = "Only what was read back is known to have survived."
+    meaning = "A session that was not read back may be lost."
     if run.audit is None:
         expected = run.text("where") in ("rehearsal", "aws")
         yield RunCheck("Audit complete", FAIL if expected else UNKNOWN, "no audit was made", limit, meaning)

@@ -16,7 +16,7 @@ CLOCK_MS = 10.0
 
 
 def saturation(run: Run, windows: MoveWindows | None) -> Iterator[RunCheck]:
-    """No worker of the generator used its core up, and the machine was not full."""
+    """No worker of the generator used its core up, and the machine was not saturated."""
     shares: list[float] = []
     duration = min(run.number("duration_s"), float(len(run.seconds)))
     for name, used in run.table("generator_cpu").items():
@@ -27,13 +27,13 @@ def saturation(run: Run, windows: MoveWindows | None) -> Iterator[RunCheck]:
         UNKNOWN if not shares else PASS if max(shares) <= GENERATOR_CORE_SHARE else FAIL,
         f"busiest worker {max(shares):.0%} of a core" if shares else "not recorded",
         f"<= {GENERATOR_CORE_SHARE:.0%} of a core",
-        "Python sends from one core; near its limit it sends late.",
+        "A worker sends from one core; near that core's limit it sends late.",
     )
     yield from _machine(run, windows)
 
 
 def _machine(run: Run, windows: MoveWindows | None) -> Iterator[RunCheck]:
-    """Judged in the phases that are compared, where there are such; a full machine elsewhere is worth a note."""
+    """Fails the run if the machine is saturated in a phase that is compared; elsewhere in the run it is a note."""
     limit = f"<= {MACHINE_BUSY_10S:.0%} in any 10 s"
     rows = [row for row in run.servers if row.get("node") == "machine"]
     table = np.array([(number(row.get("t_s")), number(row.get("cpu_busy"))) for row in rows]).reshape(-1, 2)
@@ -52,7 +52,7 @@ def _machine(run: Run, windows: MoveWindows | None) -> Iterator[RunCheck]:
     inside = f"busiest 10 s {judged:.0%}" + (" in the phases compared" if compared else "")
     value = f"{inside}; {whole:.0%} in the whole run, mean {under_load[:, 1].mean():.0%}"
     state = FAIL if judged > MACHINE_BUSY_10S else WARN if whole > MACHINE_BUSY_10S else PASS
-    meaning = "On a full machine everything waits for a core, the cache included."
+    meaning = "On a saturated machine every process waits for a core, the cache included."
     yield RunCheck("Machine not saturated", state, value, limit, meaning)
 
 
@@ -80,7 +80,7 @@ def environments(run: Run) -> Iterator[RunCheck]:
         f"at most {_most(rows, 'busy_max', 0.0):.0f}{of} busy; all busy in {max(full, reached)} second(s); "
         f"{waited:,} invocations waited for one, {_most(rows, 'wait_ms_max', 0.0):.1f} ms at most",
         "never exhausted",
-        "Past the limit the wait for an environment is what is measured.",
+        "Once all environments are busy, requests wait for one, and latencies include that wait.",
     )
 
 
@@ -96,5 +96,5 @@ def clocks(run: Run) -> Iterator[RunCheck]:
         UNKNOWN if not offsets else PASS if max(offsets) <= CLOCK_MS else FAIL,
         f"at most {max(offsets):.2f} ms apart" if offsets else "not recorded",
         f"<= {CLOCK_MS:g} ms",
-        "Workers share one schedule by the clock.",
+        "The workers follow one schedule, each by its own clock.",
     )
