@@ -1,4 +1,4 @@
-"""What AWS counted in a run there: CloudWatch's metrics by minute (metrics.jsonl), and what the run cost."""
+"""What AWS counted during a run on AWS: CloudWatch's metrics by minute (metrics.jsonl), and what the run cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class CloudWatch:
 
 
 def as_json(run: Run) -> dict[str, Any] | None:
-    """The section of report.json; None for a run of which AWS told nothing."""
+    """The section of report.json; None for a run without metrics and cost of AWS."""
     metrics = CloudWatch(run)
     cost = _cost(run.table("cost"))
     if not run.metrics and cost is None:

@@ -1,4 +1,4 @@
-"""Two runs or more side by side: charts overlaid, a table of differences, and in what the runs were not alike."""
+"""Two runs or more side by side: charts overlaid, a table of differences, and the settings in which the runs differ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,12 +68,12 @@ def compare(folders: Sequence[Path], out: Path) -> CompareResult:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """A letter and the folder's name each: the same folder may come twice."""
+    """A letter and the folder's name for each run: the same folder may be named twice."""
     return [f"{chr(ord('A') + place)}: {folder.resolve().name}" for place, folder in enumerate(folders)]
 
 
 def _differences_of_runs(runs: Sequence[Findings]) -> list[str]:
-    """Each setting in which the runs were not alike, with its values in order."""
+    """Each setting in which the runs differ, with its value in each run."""
     seen: dict[str, list[str]] = {}
     for place, findings in enumerate(runs):
         for name, value in _facts(findings).items():
@@ -104,5 +104,5 @@ def _facts(findings: Findings) -> dict[str, str]:
 
 
 def _fact(value: object) -> str:
-    """A value to be read and compared: a float to nine digits, for that is all that was ever meant."""
+    """A setting's value as text; floats are rounded to nine digits, so that rounding errors are no difference."""
     return f"{value:.9g}" if isinstance(value, float) else str(value)

@@ -22,7 +22,7 @@ Quantile = Callable[[float, float], float]
 HEADLINE_MOVES = 8
 """Real moves, and as many shams, that a headline interval needs."""
 SHORT_S = 5.0
-"""A shorter move is told from single arrivals; seconds are too coarse for it."""
+"""A shorter move is measured from single arrivals; whole seconds are too coarse for it."""
 LEAST_FLANK_S = 0.1
 
 
@@ -40,7 +40,7 @@ class CycleEffects:
 
     @property
     def is_headline(self) -> bool:
-        """Whether there are enough moves for the interval to be quoted by itself."""
+        """Whether there are enough moves to quote the interval by itself."""
         return min(len(self.real), len(self.sham)) >= HEADLINE_MOVES
 
     def as_json(self) -> dict[str, Any]:
@@ -92,12 +92,12 @@ def _end(move: PlayedMove) -> float:
 
 
 def _idle_from(move: PlayedMove) -> float:
-    """When nothing of the move is left to do."""
+    """When the move is over, with the nodes that leave after its slots."""
     return _end(move) if move.ended_s is None else max(_end(move), move.ended_s)
 
 
 def analyse(run: Run, moves: Sequence[PlayedMove]) -> list[CycleEffects]:
-    """The effect on every series, over all moves and by direction, each way of moving slots by itself."""
+    """The effect on every series, over all moves and by direction, separately for each way of moving slots."""
     load_end = float(run.seconds.t_s[-1] + 1) if len(run.seconds) else 0.0
     usable = flanks(moves, load_end)
     ways = {(move.migration, "") for move, _ in usable} | {(move.migration, move.direction) for move, _ in usable}

@@ -17,7 +17,7 @@ WINDOWS = ("before", "during", "after")
 
 
 def document(findings: Findings) -> dict[str, Any]:
-    """report.json but for the gates, which are judged against it."""
+    """report.json without its gates, which are judged against it afterwards."""
     run = findings.run
     everything = np.ones(len(run.seconds), dtype=np.bool_)
     whole = measures.measure(run, everything)
@@ -46,7 +46,7 @@ def document(findings: Findings) -> dict[str, Any]:
 
 
 def judge(report: Mapping[str, Any], asked: Sequence[gates.Gate]) -> list[dict[str, Any]]:
-    """The gates' results; lost or changed sessions are always one."""
+    """The gates' results; that no session is missing or different is always one of them."""
     always = [gates.parse(f"audit.{name} == 0") for name in ("missing", "different")] if report["audit"] else []
     seen = {gate.text for gate in asked}
     every = [*(gate for gate in always if gate.text not in seen), *asked]
@@ -121,7 +121,7 @@ def _move(move: PlayedMove, declared: Mapping[str, Any], load_end_s: float) -> d
 
 
 def _played(run: Run, move: PlayedMove) -> dict[str, Any]:
-    """Every move and sham of the run, with what single arrivals say of it."""
+    """One move or sham, with what single arrivals tell about it."""
     stall = stalls.around(run, move)
     return {
         "kind": move.kind,
@@ -188,7 +188,7 @@ def _failures(run: Run) -> list[dict[str, Any]]:
 
 
 def _what_ran(run: Run) -> dict[str, Any]:
-    """run.json without what the report says elsewhere, so that a report.json stands by itself."""
+    """run.json without what report.json holds elsewhere, so that report.json can be read alone."""
     apart = {"format", "id", "totals", "ended", "where"}
     return {key: value for key, value in run.meta.items() if key not in apart}
 

@@ -20,7 +20,7 @@ from report.windows import MoveWindows
 SERIES = ("connection", "write", "read", "response", "service")
 STATS = {"p50": 0.5, "p99": 0.99}
 MIN_BASE_S = 3
-"""With fewer quiet seconds there is no mean to subtract."""
+"""With fewer seconds before the move there is no mean to subtract."""
 
 
 @dataclass(frozen=True)

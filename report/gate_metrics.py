@@ -18,12 +18,12 @@ KNOWN = (
     "audit.checked, reshard.duration, stall, effect.SERIES.p50|p99, aftermath.SERIES.p50|p99, each of the first two "
     'also with before., during., after., control.during. ..., phase.1. or phase."NAME". in front'
 )
-"""For the error about a name that is none of them."""
+"""Named in the error about an unknown metric."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A value with its dimension; `is_time` values are in ms. None: this run does not have it."""
+    """A value, in ms if `is_time`; None when the run does not have it, and `why` tells the reason."""
 
     value: float | None
     is_time: bool

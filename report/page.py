@@ -69,7 +69,7 @@ def _subject(report: Mapping[str, Any]) -> str:
 
 
 def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Section 8 as pairs: what was run, where, on what."""
+    """What was run, where and on what: a name and a value for each row of the table."""
     run: Mapping[str, Any] = report["run"]
     profile = run.get("profile")
     pairs: list[tuple[str, object]] = [

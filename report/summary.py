@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from report import verdict
-from report.formats import milliseconds
+from report.formats import milliseconds, quantity
 
 _ESCAPES = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|#~$!&@"} | {ord(sign): " " for sign in "\r\n\t"}
 _SERIES = ("response", "connection", "write", "read")
@@ -47,9 +47,8 @@ def _gates(report: Mapping[str, Any]) -> list[str]:
     lines = ["| gate | | measured | limit |", "|---|---|---:|---:|"]
     for gate in report["gates"]:
         mark = {"passed": "✓", "failed": "✗"}.get(gate["state"], "?")
-        sides = [milliseconds(gate[side]) if gate["unit"] else f"{gate[side]:g}" if gate[side] is not None else "-"
-                 for side in ("left", "right")]  # fmt: skip
-        lines.append(f"| {escaped(gate['gate'])} | {mark} {gate['state']} | {sides[0]} | {sides[1]} |")
+        measured, limit = (quantity(gate[side], gate["unit"]) for side in ("left", "right"))
+        lines.append(f"| {escaped(gate['gate'])} | {mark} {gate['state']} | {measured} | {limit} |")
     return [*lines, ""]
 
 

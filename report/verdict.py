@@ -52,8 +52,8 @@ def _joined(parts: Sequence[str]) -> str:
     return "; ".join(parts) + ("" if parts and parts[-1].endswith(".") else ".")
 
 
-def milliseconds(value: float | None) -> str:
-    """Three significant figures with the unit, "unknown" for None."""
+def _time(value: float | None) -> str:
+    """Three significant figures in ms, or in s from one second on; "unknown" for None."""
     if value is None:
         return "unknown"
     if abs(value) >= 1000:
@@ -90,7 +90,7 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
         ]
     slots = f"{reshard['slots']:,} slots" if reshard["slots"] is not None else "slots"
     way = _WAYS.get(reshard["migration"] or "", "")
-    said = [f"{_shards(reshard)} moved {slots} in {milliseconds(reshard['duration_ms'])}{way}."]
+    said = [f"{_shards(reshard)} moved {slots} in {_time(reshard['duration_ms'])}{way}."]
     if not reshard["under_load"]:
         said.append(
             "Slots were still moving when the load ended: the rest was not measured; there are no seconds after it."
@@ -100,8 +100,8 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
         return [*said, "It did not happen inside a phase of the load, so there is nothing to compare it with."]
     against = control["during"]["latency"] if control else reshard["before"]["latency"]
     parts = [
-        f"{series} p50 {milliseconds(now['p50'])} and p99 {milliseconds(now['p99'])} "
-        f"({milliseconds(against[series]['p50'])} and {milliseconds(against[series]['p99'])})"
+        f"{series} p50 {_time(now['p50'])} and p99 {_time(now['p99'])} "
+        f"({_time(against[series]['p50'])} and {_time(against[series]['p99'])})"
         for series in ("read", "write", "connection")
         if (now := during["latency"][series])["count"]
     ]
@@ -111,14 +111,14 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
     stall = reshard["stall"]
     if stall and stall["stall_ms"]:
         said.append(
-            f"The longest stall was {milliseconds(stall['stall_ms'])}{_in_the_sham(reshard['control_stall'])}; "
+            f"The longest stall was {_time(stall['stall_ms'])}{_in_the_sham(reshard['control_stall'])}; "
             f"{stall['slow']:,} of {stall['arrivals']:,} arrivals waited over {stall['slow_ms']:g} ms."
         )
     return said
 
 
 def _in_the_sham(stall: Mapping[str, Any] | None) -> str:
-    return f" ({milliseconds(stall['stall_ms'])} in the sham)" if stall else ""
+    return f" ({_time(stall['stall_ms'])} in the sham)" if stall else ""
 
 
 def _cycles(effects: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -128,9 +128,7 @@ def _cycles(effects: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, A
     real, sham = ([move for move in moves if move["kind"] == kind] for kind in ("real", "sham"))
     took = sorted(move["duration_ms"] for move in real if move["duration_ms"] is not None)
     if took:
-        durations = (
-            milliseconds(took[0]) if len(took) == 1 else f"{milliseconds(took[0])} to {milliseconds(took[-1])} each"
-        )
+        durations = _time(took[0]) if len(took) == 1 else f"{_time(took[0])} to {_time(took[-1])} each"
         said.append(f"Slots moved {len(took)} times{way}, {durations}{_worst_stall(real, sham)}.")
     count = f"{first['real_moves']} real moves against {first['sham_moves']} shams"
     lead = "Effect of a move, with its 95 % interval" if first["headline"] else (
@@ -150,8 +148,8 @@ def _worst_stall(real: Sequence[Mapping[str, Any]], sham: Sequence[Mapping[str, 
     )
     if worst is None:
         return ""
-    beside = "" if worst_sham is None else f" ({milliseconds(worst_sham) if worst_sham else 'none'} in the shams)"
-    return f"; the longest stall around one was {milliseconds(worst)}{beside}" if worst else f"; no stall{beside}"
+    beside = "" if worst_sham is None else f" ({_time(worst_sham) if worst_sham else 'none'} in the shams)"
+    return f"; the longest stall around one was {_time(worst)}{beside}" if worst else f"; no stall{beside}"
 
 
 def _effects_on(stat: str, effects: Sequence[Mapping[str, Any]]) -> list[str]:

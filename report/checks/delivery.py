@@ -54,7 +54,7 @@ def data(run: Run) -> Iterator[RunCheck]:
 
 
 def schedule(run: Run) -> Iterator[RunCheck]:
-    """The generator sent what the profile plans, over the run and in every ten seconds."""
+    """The generator sent what the profile plans, over the whole run and in any ten seconds."""
     offered, sent = run.seconds["offered"], run.seconds["sent"]
     total = int(offered.sum())
     planned = sum(phase.arrivals for phase in run.phases)

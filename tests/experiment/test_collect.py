@@ -125,7 +125,7 @@ EXPORTS = {
 
 
 def test_metrics_complete_the_run(bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path) -> None:
-    """What the master could not write any more is in the folder."""
+    """What the master could not write any more is in the folder, and the report reads CloudWatch's metrics of it."""
     clock.now = STARTED_AT + 400
     done = fetch(cloud_of(**account(bucket_with_run)), tmp_path / "runs")
     servers = [row for row in read_lines(done.folder, runfolder.SERVER) if row["node"] == "0002-001"]
@@ -135,6 +135,13 @@ def test_metrics_complete_the_run(bucket_with_run: Any, cloud_of: CloudOf, clock
     assert {"Invocations", "ConsumedLCUs", "Evictions"} <= {row["metric"] for row in kept}
     balancers = {row["dimensions"]["LoadBalancer"] for row in kept if "LoadBalancer" in row["dimensions"]}
     assert balancers == {"app/dev-alb/50dc6c495c0c9188"}
+    aws = report.build(done.folder, []).report["aws"]
+    assert [(row["name"], row["invocations"], row["throttles"]) for row in aws["functions"]] == [
+        ("dev-audit", 15, 15), ("dev-session", 15, 15),
+    ]  # fmt: skip
+    assert [(row["name"], row["balancer_5xx"]) for row in aws["balancers"]] == [("app/dev-alb/50dc6c495c0c9188", 15)]
+    assert [row["evictions"] for row in aws["nodes"]] == [15] * len(aws["nodes"])
+    assert len(aws["nodes"]) >= 2
 
 
 def test_the_runs_last_minute_is_waited_for(
