@@ -136,7 +136,7 @@ def _run(config: Mapping[str, str], stack: str) -> list[dict[str, Any]]:
             return answers.get(args.token, {})
 
     async def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="declared")
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
