@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_aws as aws
 
-from infra import config, exports, preflight
+from infra import commands, config, costs
 from infra.balancer import Balancer, BalancerArgs
 from infra.budget import Budget, BudgetArgs
 from infra.cache import Cache, CacheArgs
@@ -11,13 +11,16 @@ from infra.dashboard import Dashboard, DashboardArgs
 from infra.environment import function_environment, load_environment
 from infra.firewall import Firewall, FirewallArgs
 from infra.function import FunctionArgs, Functions
-from infra.image import LoadImage
+from infra.image import ImageArgs, LoadImage
 from infra.load import Load, LoadArgs
 from infra.naming import tag_everything
 from infra.network import Network, NetworkArgs
 from infra.results import Results, ResultsArgs
 
-settings = config.read(preflight.machine_problems())
+# Pulumi's engine runs this file as "__main__". The rehearsal and the tests run it under another name, with Pulumi's
+# mocks, which build and deploy nothing.
+deploying = __name__ == "__main__"
+settings = config.read(deploying=deploying)
 tag_everything()
 
 network = Network(NetworkArgs(zones=settings.availability_zones))
@@ -52,7 +55,7 @@ balancer = Balancer(
         function=functions.session,
     )
 )
-image = LoadImage()
+image = LoadImage(ImageArgs(stage_context=deploying))
 results = Results(ResultsArgs(keep=settings.keep_results))
 load = Load(
     LoadArgs(
@@ -87,15 +90,26 @@ dashboard = Dashboard(
 )
 if settings.budget_usd:
     Budget(BudgetArgs(usd=settings.budget_usd, email=settings.budget_email))
-exports.export_all(
-    settings=settings,
-    network=network,
-    cache=cache,
-    functions=functions,
-    balancer=balancer,
-    image=image,
-    results=results,
-    load=load,
-    dashboard=dashboard,
-    region=region,
-)
+
+# The stack
+pulumi.export("region", region)
+pulumi.export("vpcId", network.vpc_id)
+pulumi.export("cacheConfigurationEndpoint", cache.host)
+pulumi.export("cacheReplicationGroupId", cache.id)
+pulumi.export("albDnsName", balancer.dns_name)
+pulumi.export("functionName", functions.session.name)
+pulumi.export("auditFunctionName", functions.audit.name)
+pulumi.export("imageRef", image.ref)
+pulumi.export("ecsCluster", load.cluster.name)
+pulumi.export("masterService", load.master.name)
+pulumi.export("workerService", load.worker.name)
+# Where to look
+pulumi.export("resultsBucket", results.bucket.bucket)
+pulumi.export("functionLogGroup", functions.logs["session"].name)
+pulumi.export("loadLogGroup", load.log_group.name)
+pulumi.export("dashboardName", dashboard.name)
+pulumi.export("dashboardUrl", dashboard.url)
+# What to do next
+pulumi.export("openUi", commands.open_ui(load.cluster.name, load.master.name, region))
+pulumi.export("fetchResults", commands.fetch_results(pulumi.get_stack()))
+pulumi.export("costsWhileStanding", costs.while_standing(settings, pulumi.get_stack()))

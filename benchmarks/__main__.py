@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import ROOT, TOOLS, Phase, Told, Tool, Wanted
+from benchmarks.peers import ROOT, TOOLS, LoadSpec, Phase, Tool, ToolResult
 from contract.runfolder import iso_utc, machine
 
 RATE = 900
@@ -78,8 +78,8 @@ def server() -> Generator[str]:
 def run_once(tool: Tool, url: str, phases: tuple[Phase, ...], *, keep_alive: bool) -> dict[str, Any]:
     """One run of one tool: CPU and wall seconds, and its own account."""
     with tempfile.TemporaryDirectory() as folder:
-        wanted = Wanted(url, phases, keep_alive, Path(folder))
-        job = tool.job(wanted)
+        load = LoadSpec(url, phases, keep_alive, Path(folder))
+        job = tool.job(load)
         output = Path(folder) / "output"
         began = time.monotonic()
         with output.open("wb") as stream:
@@ -89,17 +89,17 @@ def run_once(tool: Tool, url: str, phases: tuple[Phase, ...], *, keep_alive: boo
         process.returncode = os.waitstatus_to_exitcode(status)
         wall_s = time.monotonic() - began
         try:
-            told: Told = job.read(output.read_text())
+            tool_result: ToolResult = job.read(output.read_text())
         except (OSError, ValueError, KeyError, TypeError) as problem:
             tail = error.decode(errors="replace")[-500:]
             return {"tool": tool.name, "error": f"exit {process.returncode}: {problem!r}: {tail}"}
         return {
             "tool": tool.name,
-            "offered": wanted.arrivals,
+            "offered": load.arrivals,
             "cpu_s": usage.ru_utime + usage.ru_stime,
             "wall_s": wall_s,
             "max_rss_mb": usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024),
-            **vars(told),
+            **vars(tool_result),
         }
 
 
@@ -118,20 +118,20 @@ def turn(tools: list[Tool], url: str, *, keep_alive: bool) -> dict[str, Pair]:
 
     A shared machine's speed drifts by a factor of two within minutes: tools are compared within a round, never across.
     """
-    found: dict[str, Pair] = {}
+    pairs_by_tool: dict[str, Pair] = {}
     for tool in tools:
         sys.stderr.write(f"{tool.name}, {'keep-alive' if keep_alive else 'new connections'} ...\n")
         short, long = (
             run_once(tool, url, ((seconds, RATE, RATE),), keep_alive=keep_alive) for seconds in (SHORT_S, LONG_S)
         )
-        found[tool.name] = short, long
-    return found
+        pairs_by_tool[tool.name] = short, long
+    return pairs_by_tool
 
 
 def cost(pairs: list[Pair]) -> dict[str, Any]:
     """One tool's marginal CPU per arrival: the median of its rounds, and each."""
-    each = [marginal(short, long) for short, long in pairs]
-    good = [(value, *pair) for value, pair in zip(each, pairs, strict=True) if value is not None]
+    values = [marginal(short, long) for short, long in pairs]
+    good = [(value, *pair) for value, pair in zip(values, pairs, strict=True) if value is not None]
     if not good:
         problem = next((run["error"] for pair in pairs for run in pair if "error" in run), None)
         return {**pairs[-1][1], "error": problem or "no more replies in the longer run"}
@@ -141,7 +141,7 @@ def cost(pairs: list[Pair]) -> dict[str, Any]:
         **good[-1][2],
         **{key: _median([long[key] for _, _, long in good]) for key in MEDIANS},
         "cpu_ms_per_arrival": median_s * 1000,
-        "cpu_ms_per_arrival_by_round": [None if value is None else value * 1000 for value in each],
+        "cpu_ms_per_arrival_by_round": [None if value is None else value * 1000 for value in values],
         "start_cpu_s": max(0.0, start_s),
     }
 
@@ -160,7 +160,7 @@ def goals(costs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What this generator should cost against its peers, and whether it did: medians of the ratios within a round."""
     by_name = {row["tool"]: row for row in costs if not row["keep_alive"] and "cpu_ms_per_arrival" in row}
     ours = by_name.get(TOOLS[0].name)
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for peer, limit in (("Artillery", 1 / 5), ("k6", 1 / 3), ("vegeta", 1 / 3), ("bare epoll loop", 1.5)):
         if ours and peer in by_name:
             rounds = zip(ours["cpu_ms_per_arrival_by_round"], by_name[peer]["cpu_ms_per_arrival_by_round"], strict=True)
@@ -170,8 +170,8 @@ def goals(costs: list[dict[str, Any]]) -> list[dict[str, Any]]:
             ratio = statistics.median(ratios)
             goal = f"CPU per arrival against {peer}"
             held = ratio <= limit
-            found.append({"goal": goal, "limit": limit, "measured": ratio, "held": held, "rounds": ratios})
-    return found
+            rows.append({"goal": goal, "limit": limit, "measured": ratio, "held": held, "rounds": ratios})
+    return rows
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -187,9 +187,9 @@ def table(rows: list[dict[str, Any]]) -> str:
             continue
         lag = f"{row['lag_p50_ms']:.3f} / {row['lag_p99_ms']:.3f}" if row["lag_p50_ms"] is not None else ""
         p50, p99 = (f"{row[key]:.2f}" if row[key] is not None else "" for key in ("p50_ms", "p99_ms"))
-        each = f"{row['cpu_ms_per_arrival']:.3f}" if "cpu_ms_per_arrival" in row else ""
+        cpu = f"{row['cpu_ms_per_arrival']:.3f}" if "cpu_ms_per_arrival" in row else ""
         begin = f"{row['start_cpu_s']:.1f}" if "start_cpu_s" in row else ""
-        cells = row["tool"], kind, f"{row['offered']:,}", f"{row['good']:,}", each, begin, p50, p99, lag
+        cells = row["tool"], kind, f"{row['offered']:,}", f"{row['good']:,}", cpu, begin, p50, p99, lag
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -205,9 +205,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="turns of each tool; the median counts")
     parser.add_argument("--skip-profile", action="store_true", help="only the constant rate")
     options = parser.parse_args()
-    wanted = tuple(name.strip().lower() for name in options.only.split(",") if name.strip())
-    tools = [tool for tool in TOOLS if tool.found() and (not wanted or tool.name.lower().startswith(wanted))]
-    absent = [tool.name for tool in TOOLS if not tool.found()]
+    names = tuple(name.strip().lower() for name in options.only.split(",") if name.strip())
+    tools = [tool for tool in TOOLS if tool.installed() and (not names or tool.name.lower().startswith(names))]
+    absent = [tool.name for tool in TOOLS if not tool.installed()]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 16384)) if hard > 0 else soft, hard))
     kinds = {"new": (False,), "keep-alive": (True,), "both": (False, True), "none": ()}[options.connection]
@@ -243,7 +243,7 @@ def main() -> int:
                 sys.stderr.write(f"round {number + 1} of {options.rounds}\n")
                 rounds.append(turn(able, url, keep_alive=keep_alive))
                 costs[:] = before + [
-                    {**cost([found[tool.name] for found in rounds]), "keep_alive": keep_alive} for tool in able
+                    {**cost([by_tool[tool.name] for by_tool in rounds]), "keep_alive": keep_alive} for tool in able
                 ]
                 save()
         for tool in tools if not options.skip_profile else ():

@@ -29,11 +29,11 @@ from pathlib import Path
 from typing import Any
 
 from function import handler, session
-from function.client import Cluster, Command
+from function.client import ClusterClient, Command
 from function.deadline import Deadline
-from function.environment import Cache
+from function.environment import CacheSettings
 from function.resp import pack
-from rehearsal.cluster import Cluster as RealCluster
+from rehearsal.cluster import Cluster
 from rehearsal.processes import Processes
 
 RESULTS = Path(__file__).parent / "results"
@@ -96,7 +96,7 @@ def functions_client(endpoint: int, owner: int, drawn: str) -> Steps:
     clock = time.perf_counter
     deadline = Deadline(15.0)
     at = [clock()]
-    cluster = Cluster(Cache("127.0.0.1", endpoint))
+    cluster = ClusterClient(CacheSettings("127.0.0.1", endpoint))
     cluster.connect(key, deadline)
     at.append(clock())
     cluster.execute(write, deadline)
@@ -158,7 +158,7 @@ def _median_ms(values: Sequence[float]) -> float:
     return round(statistics.median(values) * 1000, 4)
 
 
-def measure_clients(cluster: RealCluster, rounds: int) -> dict[str, Any]:
+def measure_clients(cluster: Cluster, rounds: int) -> dict[str, Any]:
     """Take turns; return p50s in ms and CPU for each peer, for sessions at the endpoint's node and at another."""
     tuned = {"protocol": 2, "driver_info": None, "require_full_coverage": False, "reinitialize_steps": 1}
     peers: dict[str, tuple[Peer, int, Any]] = {  # peer, one turn in how many rounds (the slow ones need fewer), patch
@@ -187,7 +187,7 @@ def measure_clients(cluster: RealCluster, rounds: int) -> dict[str, Any]:
                     spent[name].append(time.process_time() - before)
         out[case] = {
             name: {
-                **{f"{step}_p50_ms": _median_ms([getattr(one, step) for one in taken[name]]) for step in _STEPS},
+                **{f"{step}_p50_ms": _median_ms([getattr(steps, step) for steps in taken[name]]) for step in _STEPS},
                 "cpu_ms": _median_ms(spent[name]),
                 "turns": len(taken[name]),
             }
@@ -196,7 +196,7 @@ def measure_clients(cluster: RealCluster, rounds: int) -> dict[str, Any]:
     return out
 
 
-def measure_handler(cluster: RealCluster, count: int) -> dict[str, Any]:
+def measure_handler(cluster: Cluster, count: int) -> dict[str, Any]:
     """Invoke the whole handler, its log line included; CPU and p50 of an invocation, fresh and reused."""
     context = types.SimpleNamespace(aws_request_id="benchmark", get_remaining_time_in_millis=lambda: 15000)
     out: dict[str, Any] = {}
@@ -275,34 +275,32 @@ def ratios(measured: dict[str, Any]) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and write JSON."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument(
-        "--rounds", type=int, default=2000, help="turns of the quick peers, the slow ones take a tenth"
-    )
-    options.add_argument("--out", type=Path, default=RESULTS / "function_client.json")
-    given = options.parse_args(argv)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=2000, help="turns of the quick peers, the slow ones take a tenth")
+    parser.add_argument("--out", type=Path, default=RESULTS / "function_client.json")
+    options = parser.parse_args(argv)
     import redis  # noqa: PLC0415 - as above
 
     with tempfile.TemporaryDirectory() as logs:
         processes = Processes(Path(logs))
         try:
-            cluster = RealCluster(processes, shards=2, replicas=1).start()
+            cluster = Cluster(processes, shards=2, replicas=1).start()
             measured: dict[str, Any] = {
                 "started_at_unix_s": time.time(),
                 "command": "python -m benchmarks.function_client "
                 + " ".join(argv if argv is not None else sys.argv[1:]),
                 "machine": {"system": platform.system(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
                 "versions": {"python": platform.python_version(), "redis-py": redis.__version__, **cluster.engine()},
-                "clients": measure_clients(cluster, given.rounds),
-                "handler": measure_handler(cluster, given.rounds),
+                "clients": measure_clients(cluster, options.rounds),
+                "handler": measure_handler(cluster, options.rounds),
             }
             cluster.stop()
         finally:
             processes.stop_all()
     measured["cold import"] = measure_import(15)
     measured["ratios"] = ratios(measured)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(measured, indent=2) + "\n")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(measured, indent=2) + "\n")
     print(json.dumps(measured, indent=2))
     return 0
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import function
 from function import audit
-from rehearsal.cluster import Cluster as RealCluster
+from rehearsal.cluster import Cluster
 from rehearsal.processes import Processes
 from rehearsal.reshard import Migration, reshard
 
@@ -76,7 +76,7 @@ def _count(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("*.jsonl"))
 
 
-def _move(cluster: RealCluster, reshards: int) -> list[dict[str, Any]]:
+def _move(cluster: Cluster, reshards: int) -> list[dict[str, Any]]:
     """Go from one shard to two and back; return what was done and how long it took."""
     done: list[dict[str, Any]] = []
 
@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--reshards", type=int, default=10, help="times from one shard to two and back")
     parser.add_argument("--rate", type=float, default=700.0, help="invocations a second, all workers together")
     parser.add_argument("--out", type=Path, default=RESULTS / "function_reshard.json")
-    given = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     import redis  # noqa: PLC0415 - only to find the package
 
     with tempfile.TemporaryDirectory() as name:
@@ -134,12 +134,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         processes = Processes(folder)
         workers: list[subprocess.Popen[bytes]] = []
         try:
-            cluster = RealCluster(processes, shards=1, replicas=1).start()
+            cluster = Cluster(processes, shards=1, replicas=1).start()
             port = cluster.primaries[0].port
             started = time.monotonic()
-            workers += [_start(archive, port, kind, given.rate / _WORKERS, folder) for kind in ("fresh", "reused")]
-            moves = _move(cluster, given.reshards)
-            while _count(folder) < given.invocations and all(worker.poll() is None for worker in workers):
+            workers += [_start(archive, port, kind, options.rate / _WORKERS, folder) for kind in ("fresh", "reused")]
+            moves = _move(cluster, options.reshards)
+            while _count(folder) < options.invocations and all(worker.poll() is None for worker in workers):
                 time.sleep(1)
             for worker in workers:
                 worker.communicate(timeout=30)
@@ -171,8 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "audit": dict(audited),
         "moves": moves,
     }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(measured, indent=2) + "\n")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(measured, indent=2) + "\n")
     print(json.dumps(measured, indent=2))
     return int(bool(failed or audited["missing"] or audited["different"] or measured["unhandled"]))
 

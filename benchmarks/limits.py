@@ -35,7 +35,7 @@ def percentiles_ms(run_dir: Path, series: str, percentiles: tuple[float, ...], s
         match = re.match(r"Tag=(\w+),([\d.]+),[\d.]+,[\d.]+,(.*)", line)
         if match and match[1] == series and float(match[2]) >= skip_s:
             merged.add(HdrHistogram.decode(match[3]))
-    return {f"p{each:g}": merged.get_value_at_percentile(each) / 1000 for each in percentiles}
+    return {f"p{percentile:g}": merged.get_value_at_percentile(percentile) / 1000 for percentile in percentiles}
 
 
 ENDPOINTS = ("/stats/requests", "/tasks", "/exceptions")
@@ -96,13 +96,13 @@ def run(url: str, rate: int, seconds: int, *, one_core: bool, browser: bool) -> 
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
-        told = json.loads((run_dir / "run.json").read_text())
+        run_json = json.loads((run_dir / "run.json").read_text())
         return {
             "rate_per_s": rate,
             "seconds": seconds,
             "watched_by": "Chromium" if opened else "its endpoints asked every 2 s",
-            "totals": told["totals"],
-            "cpu_ms_per_arrival": told["generator_cpu"]["master"] / told["totals"]["offered"] * 1000,
+            "totals": run_json["totals"],
+            "cpu_ms_per_arrival": run_json["generator_cpu"]["master"] / run_json["totals"]["offered"] * 1000,
             "send_lag_ms": percentiles_ms(run_dir, "lag", (50, 90, 99, 99.9)),
             "service_ms": percentiles_ms(run_dir, "service", (50, 90, 99, 99.9)),
         }

@@ -1,6 +1,6 @@
 """How each generator is asked for the same load, and how its own account of it is read.
 
-Every function takes a `Wanted` and gives the command, and how to read what came out: replies, good ones, and latency
+Every function takes a `LoadSpec` and gives the command, and how to read what came out: replies, good ones, and latency
 percentiles in ms as that tool measures them. A tool that is not installed is left out; one that cannot hold a planned
 rate (ab: as fast as it goes; Locust's users wait for their replies) says so in its note.
 """
@@ -20,7 +20,7 @@ Phase = tuple[float, float, float]  # seconds, rate at its start, rate at its en
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LoadSpec:
     """The load to send."""
 
     url: str
@@ -57,7 +57,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Told:
+class ToolResult:
     """A tool's own account."""
 
     done: int
@@ -73,7 +73,7 @@ class Job:
     """A command, and how to read its account once it ended."""
 
     command: list[str]
-    read: Callable[[str], Told]
+    read: Callable[[str], ToolResult]
     output: Path | None = None  # where its standard output goes, if that is data
 
 
@@ -83,30 +83,30 @@ class Tool:
 
     name: str
     program: str
-    job: Callable[[Wanted], Job]
+    job: Callable[[LoadSpec], Job]
     note: str
     ramps: bool
 
-    def found(self) -> bool:
+    def installed(self) -> bool:
         """Whether it is installed."""
         return shutil.which(self.program) is not None
 
 
-def arrivals(wanted: Wanted) -> Job:
+def arrivals(load: LoadSpec) -> Job:
     """This project's, as a user runs it: one Locust process, headless."""
-    (wanted.folder / "load.yml").write_text(wanted.profile())
-    run_dir = wanted.folder / "run"
+    (load.folder / "load.yml").write_text(load.profile())
+    run_dir = load.folder / "run"
 
-    def read(_: str) -> Told:
+    def read(_: str) -> ToolResult:
         run = json.loads((run_dir / "run.json").read_text())
-        found = _series(run_dir)
-        (p50, p99), (lag50, lag99) = found["service"], found["lag"]
-        return Told(run["totals"]["sent"], run["totals"]["ok"], p50, p99, lag50, lag99)
+        series = _series(run_dir)
+        (p50, p99), (lag50, lag99) = series["service"], series["lag"]
+        return ToolResult(run["totals"]["sent"], run["totals"]["ok"], p50, p99, lag50, lag99)
 
-    options = ["--load-profile", str(wanted.folder / "load.yml"), "--load-scale", "1", "--run-dir", str(run_dir)]
-    connection = "keep-alive" if wanted.keep_alive else "new"
+    options = ["--load-profile", str(load.folder / "load.yml"), "--load-scale", "1", "--run-dir", str(run_dir)]
+    connection = "keep-alive" if load.keep_alive else "new"
     command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locust" / "locustfile.py"), "--headless"]
-    return Job([*command, "--only-summary", "--host", wanted.url, "--load-connection", connection, *options], read)
+    return Job([*command, "--only-summary", "--host", load.url, "--load-connection", connection, *options], read)
 
 
 def _series(run_dir: Path) -> dict[str, tuple[float, float]]:
@@ -121,12 +121,12 @@ def _series(run_dir: Path) -> dict[str, tuple[float, float]]:
             else:
                 merged[match[1]] = histogram
     return {
-        tag: (found.get_value_at_percentile(50) / 1000, found.get_value_at_percentile(99) / 1000)
-        for tag, found in merged.items()
+        tag: (histogram.get_value_at_percentile(50) / 1000, histogram.get_value_at_percentile(99) / 1000)
+        for tag, histogram in merged.items()
     }
 
 
-def bare(wanted: Wanted) -> Job:
+def bare(load: LoadSpec) -> Job:
     """The floor: `benchmarks/bare.py`."""
     code = (
         "import json, sys; from benchmarks.bare import run; from contract.profiles import parse\n"
@@ -134,119 +134,119 @@ def bare(wanted: Wanted) -> Job:
         "print(json.dumps(run(parse(sys.argv[2]), u.hostname, u.port)))"
     )
 
-    def read(output: str) -> Told:
-        told = json.loads(output)
-        services, lags = told["service_us"], told["lag_us"]
-        return Told(
-            len(services), told["ok"], _at(services, 50), _at(services, 99), _at(lags, 50), _at(lags, 99)
+    def read(output: str) -> ToolResult:
+        result = json.loads(output)
+        services, lags = result["service_us"], result["lag_us"]
+        return ToolResult(
+            len(services), result["ok"], _at(services, 50), _at(services, 99), _at(lags, 50), _at(lags, 99)
         )  # fmt: skip
 
-    return Job([sys.executable, "-c", code, wanted.url, wanted.profile()], read)
+    return Job([sys.executable, "-c", code, load.url, load.profile()], read)
 
 
 def _at(ordered_us: list[int], percentile: int) -> float:
     return ordered_us[min(len(ordered_us) - 1, len(ordered_us) * percentile // 100)] / 1000
 
 
-def artillery(wanted: Wanted) -> Job:
+def artillery(load: LoadSpec) -> Job:
     """Artillery 2, as the original: a virtual user per arrival; `pool` is its way to keep connections."""
-    pool = "  http:\n    pool: 20\n" if wanted.keep_alive else ""
-    phases = "\n".join(f"  {line}" for line in wanted.profile().splitlines())
-    script = wanted.folder / "artillery.yml"
+    pool = "  http:\n    pool: 20\n" if load.keep_alive else ""
+    phases = "\n".join(f"  {line}" for line in load.profile().splitlines())
+    script = load.folder / "artillery.yml"
     script.write_text(
-        f"config:\n  target: {wanted.url}\n{pool}{phases}\nscenarios:\n  - flow:\n      - get:\n          url: /\n"
+        f"config:\n  target: {load.url}\n{pool}{phases}\nscenarios:\n  - flow:\n      - get:\n          url: /\n"
     )
-    out = wanted.folder / "artillery.json"
+    out = load.folder / "artillery.json"
 
-    def read(_: str) -> Told:
-        told = json.loads(out.read_text())["aggregate"]
-        counters, latency = told["counters"], told["summaries"].get("http.response_time", {})
+    def read(_: str) -> ToolResult:
+        result = json.loads(out.read_text())["aggregate"]
+        counters, latency = result["counters"], result["summaries"].get("http.response_time", {})
         done, good = counters.get("http.responses", 0), counters.get("http.codes.200", 0)
-        return Told(done, good, latency.get("median"), latency.get("p99"))
+        return ToolResult(done, good, latency.get("median"), latency.get("p99"))
 
     return Job(["artillery", "run", "--quiet", "--output", str(out), str(script)], read)
 
 
-def k6(wanted: Wanted) -> Job:
+def k6(load: LoadSpec) -> Job:
     """k6 with its arrival-rate executors (an open model)."""
-    if wanted.constant:
+    if load.constant:
         shape: dict[str, Any] = {
             "executor": "constant-arrival-rate",
-            "rate": wanted.rate,
+            "rate": load.rate,
             "timeUnit": "1s",
-            "duration": f"{wanted.seconds:g}s",
+            "duration": f"{load.seconds:g}s",
         }
     else:
         stages: list[dict[str, Any]] = []
-        for seconds, start, end in wanted.phases:
+        for seconds, start, end in load.phases:
             stages += [{"target": round(start), "duration": "0s"}, {"target": round(end), "duration": f"{seconds:g}s"}]
         shape = {"executor": "ramping-arrival-rate", "startRate": 0, "timeUnit": "1s", "stages": stages}
     options = {
         "scenarios": {"s": {**shape, "preAllocatedVUs": 50, "maxVUs": 500}},
-        "noConnectionReuse": not wanted.keep_alive,
-        "noVUConnectionReuse": not wanted.keep_alive,
+        "noConnectionReuse": not load.keep_alive,
+        "noVUConnectionReuse": not load.keep_alive,
         "summaryTrendStats": ["p(50)", "p(99)"],
     }
-    script, out = wanted.folder / "k6.js", wanted.folder / "k6.json"
+    script, out = load.folder / "k6.js", load.folder / "k6.json"
     script.write_text(
         f"import http from 'k6/http';\nexport const options = {json.dumps(options)};\n"
-        f"export default function () {{ http.get('{wanted.url}/'); }}\n"
+        f"export default function () {{ http.get('{load.url}/'); }}\n"
     )
 
-    def read(_: str) -> Told:
+    def read(_: str) -> ToolResult:
         metrics = json.loads(out.read_text())["metrics"]
         done = int(metrics["http_reqs"]["count"])
         failed = int(metrics.get("http_req_failed", {}).get("passes", 0))
         latency = metrics["http_req_duration"]
-        return Told(done, done - failed, latency["p(50)"], latency["p(99)"])
+        return ToolResult(done, done - failed, latency["p(50)"], latency["p(99)"])
 
     return Job(["k6", "run", "--quiet", "--summary-export", str(out), str(script)], read)
 
 
-def vegeta(wanted: Wanted) -> Job:
+def vegeta(load: LoadSpec) -> Job:
     """vegeta, constant rate."""
-    targets, out = wanted.folder / "targets", wanted.folder / "vegeta.bin"
-    targets.write_text(f"GET {wanted.url}/\n")
+    targets, out = load.folder / "targets", load.folder / "vegeta.bin"
+    targets.write_text(f"GET {load.url}/\n")
 
-    def read(_: str) -> Told:
+    def read(_: str) -> ToolResult:
         import subprocess  # noqa: PLC0415 - only here
 
         report = subprocess.run(["vegeta", "report", "-type=json", str(out)], capture_output=True, check=True)
-        told = json.loads(report.stdout)
-        good, latency = told["status_codes"].get("200", 0), told["latencies"]
-        return Told(told["requests"], good, latency["50th"] / 1e6, latency["99th"] / 1e6)
+        result = json.loads(report.stdout)
+        good, latency = result["status_codes"].get("200", 0), result["latencies"]
+        return ToolResult(result["requests"], good, latency["50th"] / 1e6, latency["99th"] / 1e6)
 
-    keep = f"-keepalive={'true' if wanted.keep_alive else 'false'}"
-    load = [f"-rate={wanted.rate}/1s", f"-duration={wanted.seconds:g}s", keep]
-    return Job(["vegeta", "attack", *load, f"-targets={targets}", f"-output={out}"], read)
+    keep = f"-keepalive={'true' if load.keep_alive else 'false'}"
+    rate = [f"-rate={load.rate}/1s", f"-duration={load.seconds:g}s", keep]
+    return Job(["vegeta", "attack", *rate, f"-targets={targets}", f"-output={out}"], read)
 
 
-def hey(wanted: Wanted) -> Job:
+def hey(load: LoadSpec) -> Job:
     """hey: ten workers that each keep a tenth of the rate, and wait for their replies."""
-    options = ["-z", f"{wanted.seconds:g}s", "-c", "10", "-q", f"{wanted.rate / 10:g}"]
+    options = ["-z", f"{load.seconds:g}s", "-c", "10", "-q", f"{load.rate / 10:g}"]
 
-    def read(output: str) -> Told:
+    def read(output: str) -> ToolResult:
         done = sum(int(count) for count in re.findall(r"\[\d+\]\s+(\d+) responses", output))
         percentile = {key: float(value) * 1000 for key, value in re.findall(r"(\d+)%+ in ([\d.]+) secs", output)}
-        return Told(done, done, percentile.get("50"), percentile.get("99"))
+        return ToolResult(done, done, percentile.get("50"), percentile.get("99"))
 
-    return Job(["hey", *options, *([] if wanted.keep_alive else ["-disable-keepalive"]), f"{wanted.url}/"], read)
+    return Job(["hey", *options, *([] if load.keep_alive else ["-disable-keepalive"]), f"{load.url}/"], read)
 
 
-def ab(wanted: Wanted) -> Job:
+def ab(load: LoadSpec) -> Job:
     """ab: as many requests as fast as four connections go."""
 
-    def read(output: str) -> Told:
+    def read(output: str) -> ToolResult:
         done = int(re.search(r"Complete requests:\s+(\d+)", output)[1])  # type: ignore[index] - a miss must fail loudly
         bad = re.search(r"Non-2xx responses:\s+(\d+)", output)
         p50 = re.search(r"50%\s+(\d+)", output)
         p99 = re.search(r"99%\s+(\d+)", output)
-        return Told(
+        return ToolResult(
             done, done - (int(bad[1]) if bad else 0), float(p50[1]) if p50 else None, float(p99[1]) if p99 else None
         )  # fmt: skip
 
-    options = ["-q", "-n", str(wanted.arrivals), "-c", "4", *(["-k"] if wanted.keep_alive else [])]
-    return Job(["ab", *options, f"{wanted.url}/"], read)
+    options = ["-q", "-n", str(load.arrivals), "-c", "4", *(["-k"] if load.keep_alive else [])]
+    return Job(["ab", *options, f"{load.url}/"], read)
 
 
 LOCUSTFILE = """
@@ -262,29 +262,29 @@ class Visitor(FastHttpUser):
 """
 
 
-def fast_http_user(wanted: Wanted) -> Job:
+def fast_http_user(load: LoadSpec) -> Job:
     """Locust as its documentation has it: FastHttpUser, each with ten requests a second at most."""
-    path = wanted.folder / "plain_locust.py"
-    path.write_text(LOCUSTFILE.format(headers="" if wanted.keep_alive else ', headers={"Connection": "close"}'))
-    out = wanted.folder / "plain"
-    users = str(max(1, wanted.rate // 10))
+    path = load.folder / "plain_locust.py"
+    path.write_text(LOCUSTFILE.format(headers="" if load.keep_alive else ', headers={"Connection": "close"}'))
+    out = load.folder / "plain"
+    users = str(max(1, load.rate // 10))
 
-    def read(_: str) -> Told:
+    def read(_: str) -> ToolResult:
         entry = json.loads(Path(f"{out}.json").read_text())[0]
         times = sorted((float(key), count) for key, count in entry["response_times"].items())
         done, failed = entry["num_requests"], entry["num_failures"]
-        return Told(done, done - failed, _weighted(times, 0.5), _weighted(times, 0.99))
+        return ToolResult(done, done - failed, _weighted(times, 0.5), _weighted(times, 0.99))
 
-    command = [sys.executable, "-m", "locust", "-f", str(path), "--headless", "--only-summary", "--host", wanted.url]
-    options = ["-u", users, "-r", users, "-t", f"{wanted.seconds:g}s", "--json-file", str(out)]
+    command = [sys.executable, "-m", "locust", "-f", str(path), "--headless", "--only-summary", "--host", load.url]
+    options = ["-u", users, "-r", users, "-t", f"{load.seconds:g}s", "--json-file", str(out)]
     return Job([*command, *options], read)
 
 
 def _weighted(times: list[tuple[float, int]], share: float) -> float | None:
-    wanted, seen = sum(count for _, count in times) * share, 0
+    rank, count_so_far = sum(count for _, count in times) * share, 0
     for value, count in times:
-        seen += count
-        if seen >= wanted:
+        count_so_far += count
+        if count_so_far >= rank:
             return value
     return None
 

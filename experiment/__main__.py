@@ -97,19 +97,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _plan(stack: Stack, state: State, options: argparse.Namespace) -> Plan:
     """What `run` was asked for; the same command goes on with what it was asked for first."""
-    asked = state.get("asked")
-    if asked is None:
+    command = state.get("asked")
+    if command is None:
         before = stack.settings.shard_count
-        asked = {"from": before, "to": options.to or before + 1, "reshard_at": options.reshard_at}
-    if options.to is not None and options.to != asked["to"]:
-        said = f"{options.to}, and the run that is to go on has {asked['to']}"
-        raise UsageError("run", "--to", said, "leave it out")
+        command = {"from": before, "to": options.to or before + 1, "reshard_at": options.reshard_at}
+    if options.to is not None and options.to != command["to"]:
+        difference = f"{options.to}, and the run that is to go on has {command['to']}"
+        raise UsageError("run", "--to", difference, "leave it out")
     moves: list[Move] = []
-    if asked["reshard_at"] is not None:
+    if command["reshard_at"] is not None:
         schedule = demand.schedule(stack.settings, stack.root)
-        moves = plan_reshard(schedule, float(asked["reshard_at"]), int(asked["to"]), sham=False)
-    state.save(asked=asked)
-    return Plan(tuple(moves), (int(asked["from"]), int(asked["to"])), MIGRATION)
+        moves = plan_reshard(schedule, float(command["reshard_at"]), int(command["to"]), sham=False)
+    state.save(asked=command)
+    return Plan(tuple(moves), (int(command["from"]), int(command["to"])), MIGRATION)
 
 
 def _do(experiment: Experiment, stack: Stack, options: argparse.Namespace) -> int:

@@ -146,8 +146,8 @@ def _checked(ask: Ask, batch: Sequence[str]) -> Mapping[str, Any]:
         raise StepError("audit", "the audit function", f"an answer that is no audit: {str(dict(answer))[:200]}", again)
     if answer["checked"] != len(different):
         why = f" ({answer['error']})" if "error" in answer else ""
-        said = f"it checked {answer['checked']} of {len(different)} sessions{why}"
-        raise StepError("audit", "the audit function", said, again)
+        shortfall = f"it checked {answer['checked']} of {len(different)} sessions{why}"
+        raise StepError("audit", "the audit function", shortfall, again)
     return answer
 
 

@@ -38,13 +38,13 @@ def add_gate(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def gates_of(asked: list[str]) -> list[str]:
+def gates_of(added: list[str]) -> list[str]:
     """The repository's gates and those that were asked for, each understood before anything starts.
 
     Raises:
         OptionsError: one is no gate.
     """
-    texts = [*gates.read_gates(DEFAULT_GATES), *asked]
+    texts = [*gates.read_gates(DEFAULT_GATES), *added]
     try:
         for text in texts:
             gates.parse(text)

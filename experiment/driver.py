@@ -113,16 +113,16 @@ class Experiment:
     def change(self, move: Move) -> None:
         """Make one move under load, or go on with the one that was asked for before."""
         with self.screen.step("reshard" if move.kind == "real" else "sham"):
-            asked = self.state.get("move")
-            if asked is None:
+            request = self.state.get("move")
+            if request is None:
                 before = self.place.shards_before(move)
                 if before is None:
                     self.screen.say(f"the cluster has {move.to} shard(s) with every slot already")
                     return
-                asked = {"from": before, "to": move.to, "requested_unix_s": self.place.now()}
-                self.state.save(move=asked)
+                request = {"from": before, "to": move.to, "requested_unix_s": self.place.now()}
+                self.state.save(move=request)
                 self._events(f"{move.prefix}.requested", **self._labels(move, before))
-            labels = self._labels(move, int(asked["from"]))
+            labels = self._labels(move, int(request["from"]))
 
             def emit(event: str, /, **fields: Any) -> None:
                 self._events(event, **{**({} if event.endswith("slots.progress") else labels), **fields})
@@ -151,17 +151,17 @@ class Experiment:
         """Follow the run to its end, or to a planned second."""
         with self._step("wait") if until_s is None else contextlib.nullcontext():
             while True:
-                seen = self._look()
-                if seen.ended or (until_s is not None and seen.t_s >= until_s):
+                progress = self._look()
+                if progress.ended or (until_s is not None and progress.t_s >= until_s):
                     self.screen.end_live()
-                    return seen
-                rest_s = self.place.poll_s if until_s is None else min(self.place.poll_s, until_s - seen.t_s)
+                    return progress
+                rest_s = self.place.poll_s if until_s is None else min(self.place.poll_s, until_s - progress.t_s)
                 self.place.sleep(max(0.0, rest_s))
 
     def _look(self) -> Progress:
-        seen = self.place.progress()
-        self.screen.load(seen)
-        return seen
+        progress = self.place.progress()
+        self.screen.load(progress)
+        return progress
 
     def _show_event(self, event: str, fields: Mapping[str, Any]) -> None:
         if event.endswith("slots.progress"):

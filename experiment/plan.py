@@ -103,7 +103,11 @@ def cycles_duration_s(cycles: int, *, flank_s: float, room_s: float) -> float:
 
 def _control_of(schedule: Schedule, phase: PlannedPhase) -> PlannedPhase | None:
     """The first earlier phase with the same ramp."""
-    for other in schedule.phases[: phase.index]:
-        if (other.duration_s, other.rate_from, other.rate_to) == (phase.duration_s, phase.rate_from, phase.rate_to):
-            return other
+    for earlier in schedule.phases[: phase.index]:
+        if (earlier.duration_s, earlier.rate_from, earlier.rate_to) == (
+            phase.duration_s,
+            phase.rate_from,
+            phase.rate_to,
+        ):
+            return earlier
     return None

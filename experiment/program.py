@@ -61,8 +61,8 @@ def declare(values: Mapping[str, object], stack: str) -> list[Resource]:
             check=False,
         )
         if ran.returncode != 0 or not output.exists():
-            said = (ran.stderr or ran.stdout).strip().splitlines()
-            raise ProgramError("the Pulumi program failed under mocks:\n" + "\n".join(said[-15:]))
+            output_lines = (ran.stderr or ran.stdout).strip().splitlines()
+            raise ProgramError("the Pulumi program failed under mocks:\n" + "\n".join(output_lines[-15:]))
         declared = json.loads(output.read_text())
     return [Resource(**resource) for resource in declared]
 
@@ -74,7 +74,7 @@ def changes(before: list[Resource], after: list[Resource]) -> dict[str, list[str
     """
     old = {(resource.type, resource.name): resource.inputs for resource in before}
     new = {(resource.type, resource.name): resource.inputs for resource in after}
-    found: dict[str, list[str]] = {}
+    changed: dict[str, list[str]] = {}
     for key in sorted({*old, *new}):
         if key not in old:
             names = ["declared"]
@@ -83,8 +83,8 @@ def changes(before: list[Resource], after: list[Resource]) -> dict[str, list[str
         else:
             names = sorted(name for name in {*old[key], *new[key]} if old[key].get(name) != new[key].get(name))
         if names:
-            found["::".join(key)] = names
-    return found
+            changed["::".join(key)] = names
+    return changed
 
 
 def refuse_other_changes(changed: Mapping[str, list[str]]) -> None:
@@ -136,7 +136,7 @@ def _run(config: Mapping[str, str], stack: str) -> list[dict[str, Any]]:
             return answers.get(args.token, {})
 
     async def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="declared")
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -186,5 +186,5 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    _given = json.load(sys.stdin)
-    Path(sys.argv[1]).write_text(json.dumps(_run(_given["config"], _given["stack"])))
+    _request = json.load(sys.stdin)
+    Path(sys.argv[1]).write_text(json.dumps(_run(_request["config"], _request["stack"])))

@@ -84,11 +84,11 @@ class Screen:
         elif self._due():
             self.console.print(f"  {escape(text)}")
 
-    def load(self, seen: LoadProgress) -> None:
+    def load(self, progress: LoadProgress) -> None:
         """The running load."""
         cells = {
-            "second": f"{max(0.0, seen.t_s):.0f} of {seen.duration_s:.0f}",
-            **seen.cells,
+            "second": f"{max(0.0, progress.t_s):.0f} of {progress.duration_s:.0f}",
+            **progress.cells,
             "slots": self.slots or "-",
         }
         if not self.console.is_terminal:
@@ -99,7 +99,7 @@ class Screen:
         for name in cells:
             table.add_column(name, justify="right", header_style="dim")
         table.add_row(*map(escape, cells.values()))
-        self._bar.update(self._task, completed=min(1.0, max(0.0, seen.t_s) / max(seen.duration_s, 1e-9)))
+        self._bar.update(self._task, completed=min(1.0, max(0.0, progress.t_s) / max(progress.duration_s, 1e-9)))
         group = Group(self._bar, table)
         if self._live is None:
             self.end_live()

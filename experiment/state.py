@@ -44,9 +44,9 @@ class State:
 
     def of_another(self, run_id: str, folder: Path) -> "State":
         """For a run that is no part of what goes on here; of this state it has the events that nobody wrote yet."""
-        other = State.in_memory(str(self.data["stack"]))
-        other.save(run_id=run_id, folder=str(folder), events=self.get("events", []))
-        return other
+        state = State.in_memory(str(self.data["stack"]))
+        state.save(run_id=run_id, folder=str(folder), events=self.get("events", []))
+        return state
 
     def save(self, **changes: Any) -> None:
         """Note facts; they are on disk when this returns."""

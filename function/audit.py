@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from function import environment, session
-from function.client import HOPS, REPLY_S, CacheError, Cluster, Command, Node, redirected
-from function.deadline import Context, Deadline
+from function.client import HOPS, REPLY_S, CacheError, ClusterClient, Command, Node, redirected
+from function.deadline import Deadline, LambdaContext
 from function.redispy import (
     AskError,
     ClusterDownError,
@@ -28,14 +28,14 @@ MOST = 5000
 BATCH = 500  # commands in flight to one node: some 30 kB out and 80 kB back, within what sockets buffer
 
 
-def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Check the event's sessions; if not all could be checked, `error` says why and `checked` how many were."""
     audit: Audit | None = None
     record: dict[str, Any] = {"type": "AUDIT", "requestId": context.aws_request_id}
     answer: dict[str, Any] = {}
     try:
         sessions = _sessions(event)
-        with Cluster(environment.read(os.environ)) as cluster:
+        with ClusterClient(environment.read(os.environ)) as cluster:
             try:
                 audit = Audit(cluster, Deadline.of(context))
                 audit.check(sessions)
@@ -60,12 +60,12 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
 
 def _sessions(event: dict[str, Any]) -> list[str]:
     """Read the event, refusing what is not a list of at most 5,000 session ids."""
-    given = event.get("sessions")
-    if not isinstance(given, list):
+    sessions = event.get("sessions")
+    if not isinstance(sessions, list):
         raise ValueError(  # noqa: TRY004 - all that is wrong with an event is one kind of error
-            f"'sessions' is {type(given).__name__}: send a list of session ids"
+            f"'sessions' is {type(sessions).__name__}: send a list of session ids"
         )
-    words: list[Any] = given
+    words: list[Any] = sessions
     if len(words) > MOST:
         raise ValueError(f"'sessions' holds {len(words)} ids: send at most {MOST} a call")
     for word in words:
@@ -81,7 +81,7 @@ def _sessions(event: dict[str, Any]) -> list[str]:
 class Audit:
     """One pass over some sessions; what it has found so far is true also after `check` ended in a CacheError."""
 
-    def __init__(self, cluster: Cluster, deadline: Deadline) -> None:
+    def __init__(self, cluster: ClusterClient, deadline: Deadline) -> None:
         self.checked = 0
         self.missing: list[str] = []
         self.different: list[str] = []
@@ -96,11 +96,11 @@ class Audit:
         doubtful = [*self.missing, *self.different]
         if doubtful:
             self._cluster.forget_layout()
-        for one in doubtful:
-            key = session.key(one)
+        for session_id in doubtful:
+            key = session.key(session_id)
             held = session.held(self._cluster.execute(Command(key, "HGETALL", key), self._deadline))
-            if held == session.fields(one):
-                (self.missing if one in self.missing else self.different).remove(one)
+            if held == session.fields(session_id):
+                (self.missing if session_id in self.missing else self.different).remove(session_id)
 
     def _read_all(self, hops: int, _: Deadline) -> None:
         for _hop in range(hops):
@@ -113,8 +113,8 @@ class Audit:
     def _read_once(self) -> None:
         """Send what is pending, in batches to each node; what was answered leaves `_pending`."""
         groups: defaultdict[Node, list[str]] = defaultdict(list)
-        for one, asked in self._pending.items():
-            groups[asked or self._cluster.owner(session.slot(one), self._deadline)].append(one)
+        for session_id, node_of_ask in self._pending.items():
+            groups[node_of_ask or self._cluster.owner(session.slot(session_id), self._deadline)].append(session_id)
         passing: ResponseError | None = None
         for node, group in groups.items():
             for start in range(0, len(group), BATCH):
@@ -125,9 +125,9 @@ class Audit:
     def _read_batch(self, node: Node, batch: Sequence[str]) -> ResponseError | None:
         """Read a batch from one node; return the last error reply that is not a redirect."""
         packed: list[bytes] = []
-        for one in batch:
-            packed += [pack(["ASKING"])] if self._pending[one] else []
-            packed.append(pack(["HGETALL", session.key(one)]))
+        for session_id in batch:
+            packed += [pack(["ASKING"])] if self._pending[session_id] else []
+            packed.append(pack(["HGETALL", session.key(session_id)]))
         try:
             link = self._cluster.link(node, self._deadline)
             replies = iter(link.exchange(b"".join(packed), len(packed), self._deadline.share(1 / 3, REPLY_S)))
@@ -136,27 +136,27 @@ class Audit:
             self._pending.update(dict.fromkeys(batch))
             raise
         error: ResponseError | None = None
-        for one in batch:
-            if self._pending[one]:
+        for session_id in batch:
+            if self._pending[session_id]:
                 next(replies)  # ASKING's own
             reply = next(replies)
             if isinstance(reply, AskError):  # of which MovedError is one
                 self._cluster.redirects += 1
                 to = redirected(reply, link)
                 asking = not isinstance(reply, MovedError)
-                self._pending[one] = to if asking else None
+                self._pending[session_id] = to if asking else None
                 if not asking:
-                    self._cluster.moved(session.slot(one), to)
+                    self._cluster.moved(session.slot(session_id), to)
             elif isinstance(reply, ResponseError):
-                self._pending[one] = None
+                self._pending[session_id] = None
                 error = reply
             else:
-                self._judge(one, reply)
+                self._judge(session_id, reply)
         return error
 
-    def _judge(self, one: str, reply: list[bytes]) -> None:
-        del self._pending[one]
+    def _judge(self, session_id: str, reply: list[bytes]) -> None:
+        del self._pending[session_id]
         self.checked += 1
         held = session.held(reply)
-        if held != session.fields(one):
-            (self.different if held else self.missing).append(one)
+        if held != session.fields(session_id):
+            (self.different if held else self.missing).append(session_id)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Self, TypeVar
 
 from function.deadline import Deadline
-from function.environment import Cache
+from function.environment import CacheSettings
 from function.link import Link
 from function.redispy import (
     AskError,
@@ -90,21 +90,21 @@ class Layout:
         self._rows = {row[0]: row for row in rows}  # first slot, last slot, primary, replicas
         self._firsts = sorted(self._rows)
         self._told_by = told_by
-        self._found: dict[int, Node] = {}  # slots asked for before, and what MOVED said
+        self._owners: dict[int, Node] = {}  # slots asked for before, and what MOVED said
         self.contradicted = False  # whether a MOVED has said otherwise
 
     def owner(self, slot: int) -> Node | None:
         """Return the node that owns the slot; None if nobody does."""
-        if slot in self._found:
-            return self._found[slot]
+        if slot in self._owners:
+            return self._owners[slot]
         at = bisect.bisect_right(self._firsts, slot) - 1
         if at < 0:
             return None
         row = self._rows[self._firsts[at]]
         if slot > row[1]:
             return None
-        self._found[slot] = found = _node(row[2], self._told_by)
-        return found
+        self._owners[slot] = node = _node(row[2], self._told_by)
+        return node
 
     def nodes(self) -> list[Node]:
         """Return every node, primaries first."""
@@ -114,13 +114,13 @@ class Layout:
 
     def moved(self, slot: int, owner: Node) -> None:
         """Note what a MOVED said."""
-        self._found[slot] = owner
+        self._owners[slot] = owner
         self.contradicted = True
 
 
-def _node(told: list[Reply], told_by: str) -> Node:
+def _node(fields: list[Reply], told_by: str) -> Node:
     """Read a node of CLUSTER SLOTS; one without a host is where the answer came from."""
-    return (told_by if told[0] in _NO_HOST else told[0].decode()), told[1]
+    return (told_by if fields[0] in _NO_HOST else fields[0].decode()), fields[1]
 
 
 def redirected(reply: AskError, link: Link) -> Node:
@@ -129,10 +129,10 @@ def redirected(reply: AskError, link: Link) -> Node:
     return (link.place[0] if host.encode() in _NO_HOST else host), port
 
 
-class Cluster:
+class ClusterClient:
     """A client of the cluster behind one endpoint. Not for use by several threads at once."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: CacheSettings) -> None:
         self.redirects = 0
         self.retries = 0
         self._cache = cache
@@ -225,7 +225,7 @@ class Cluster:
         if link is not None:
             link.close()
             self._suspects.add(link.place)
-            self._links = {name: other for name, other in self._links.items() if other is not link}
+            self._links = {name: kept for name, kept in self._links.items() if kept is not link}
 
     def _connect_owner(self, slot: int, deadline: Deadline) -> Link:
         return self.link(self.owner(slot, deadline), deadline)

@@ -4,7 +4,7 @@ import time
 from typing import Protocol
 
 
-class Context(Protocol):
+class LambdaContext(Protocol):
     """The part of Lambda's context object that is used here."""
 
     aws_request_id: str
@@ -21,7 +21,7 @@ class Deadline:
         self.at = time.monotonic() + seconds
 
     @classmethod
-    def of(cls, context: Context) -> "Deadline":
+    def of(cls, context: LambdaContext) -> "Deadline":
         """Lambda's own limit less what it takes to log and answer: a tenth of the time left, half a second at most."""
         left = context.get_remaining_time_in_millis() / 1000
         return cls(left - min(0.5, left / 10))

@@ -11,7 +11,7 @@ class EnvironmentRefusedError(ValueError):
 
 
 @dataclass(frozen=True)
-class Cache:
+class CacheSettings:
     """Where the cache is and how it is to be reached."""
 
     host: str
@@ -26,7 +26,7 @@ class Cache:
         return f"{self.host}:{self.port}{' with TLS' if self.tls else ''}"
 
 
-def read(environ: Mapping[str, str]) -> Cache:
+def read(environ: Mapping[str, str]) -> CacheSettings:
     """Check the variables and return what they say; everything that is wrong is named at once."""
     host = environ.get("CACHE_HOST", "")
     port = environ.get("CACHE_PORT", "")
@@ -48,4 +48,4 @@ def read(environ: Mapping[str, str]) -> Cache:
         wrong.append("CACHE_USERNAME is set and CACHE_PASSWORD is empty: set both or neither")
     if wrong:
         raise EnvironmentRefusedError("; ".join(wrong))
-    return Cache(host, int(port), tls == "true", connection == "reused", username, password)
+    return CacheSettings(host, int(port), tls == "true", connection == "reused", username, password)

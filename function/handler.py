@@ -6,11 +6,11 @@ from http import HTTPStatus
 from typing import Any
 
 from function import environment, session
-from function.client import Cluster, Command, OutOfTimeError, RefusedError, UnavailableError
-from function.deadline import Context, Deadline
+from function.client import ClusterClient, Command, OutOfTimeError, RefusedError, UnavailableError
+from function.deadline import Deadline, LambdaContext
 from function.reply import log, respond
 
-_kept: dict[environment.Cache, Cluster] = {}
+_kept: dict[environment.CacheSettings, ClusterClient] = {}
 _invocations = 0
 
 
@@ -28,7 +28,7 @@ _FAILURES: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
 )
 
 
-def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Serve one request of the load balancer. The caller learns what kind of failure it was; the log, why."""
     global _invocations  # noqa: PLW0603 - the life of the process is what a cold start is about
     _invocations += 1
@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     try:
         cache = environment.read(os.environ)
         deadline = Deadline.of(context)
-        cluster = _kept.get(cache) or Cluster(cache)
+        cluster = _kept.get(cache) or ClusterClient(cache)
         if cache.reused:
             _kept[cache] = cluster
         try:
@@ -52,7 +52,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     return respond(event, HTTPStatus.OK, reply)
 
 
-def _serve(cluster: Cluster, deadline: Deadline, record: dict[str, Any]) -> dict[str, Any]:
+def _serve(cluster: ClusterClient, deadline: Deadline, record: dict[str, Any]) -> dict[str, Any]:
     """Take the three timed steps; what is known so far is in `record` whatever happens. Seconds, to the nanosecond."""
     drawn = session.new_id()
     key, values = session.key(drawn), session.fields(drawn)
@@ -69,12 +69,12 @@ def _serve(cluster: Cluster, deadline: Deadline, record: dict[str, Any]) -> dict
         cluster.execute(write, deadline)
         written = clock()
         record["write"] = round(written - connected, 9)
-        found = cluster.execute(read, deadline)
+        stored = cluster.execute(read, deadline)
         record["read"] = round(clock() - written, 9)
     finally:
         record["redirects"] = cluster.redirects - redirects
         record["retries"] = cluster.retries - retries
-    held = session.held(found)
+    held = session.held(stored)
     if held != values:
         raise DifferentError(f"session {drawn}: written {values}, read {held}")
     return {name: record[name] for name in ("session", "connection", "write", "read", "redirects", "retries")}

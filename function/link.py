@@ -29,7 +29,7 @@ import time
 from collections import defaultdict
 from typing import cast
 
-from function.environment import Cache
+from function.environment import CacheSettings
 from function.redispy import (
     AuthenticationError,
     Connection,
@@ -179,7 +179,7 @@ _shells: defaultdict[tuple[str, int, bool], list[_Plain | _Tls]] = defaultdict(l
 class Link:
     """An open connection to one node. What goes wrong is a LostError or a SilentError, after which it is closed."""
 
-    def __init__(self, name: str, address: Address, cache: Cache, until: float) -> None:
+    def __init__(self, name: str, address: Address, cache: CacheSettings, until: float) -> None:
         self.name = name
         self.place = address.place
         shells = _shells[name, self.place[1], cache.tls]

@@ -46,15 +46,15 @@ def resolve(host: str, port: int, until: float) -> Sequence[Address]:
     with contextlib.suppress(OSError, ValueError):
         socket.inet_pton(socket.AF_INET6, host)
         return [Address(socket.AF_INET6, (host, port, 0, 0))]
-    found = _Resolver.ask(host, port, until)
-    if isinstance(found, OSError):
-        raise UnresolvedError(f"{host} does not resolve: {found}") from found
-    return found
+    answer = _Resolver.ask(host, port, until)
+    if isinstance(answer, OSError):
+        raise UnresolvedError(f"{host} does not resolve: {answer}") from answer
+    return answer
 
 
 def _look_up(host: str, port: int) -> Sequence[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]
+    answer = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [Address(family, sockaddr) for family, _, _, _, sockaddr in answer]
 
 
 class _Resolver:

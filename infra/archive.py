@@ -17,10 +17,10 @@ def function_files(root: Path = ROOT) -> dict[str, Path]:
     files = {f"function/{path.name}": path for path in (root / "function").glob("*.py")}
     redis = metadata.distribution("redis")
     for file in redis.files or []:
-        wanted = file.parts[0] == "redis" and file.suffix == ".py"
+        packed = file.parts[0] == "redis" and file.suffix == ".py"
         # The licence must go with the code; redis reads its own version from METADATA.
-        wanted = wanted or (file.parts[0].endswith(".dist-info") and file.name in ("LICENSE", "METADATA"))
-        if wanted:
+        packed = packed or (file.parts[0].endswith(".dist-info") and file.name in ("LICENSE", "METADATA"))
+        if packed:
             files[file.as_posix()] = Path(str(redis.locate_file(file)))
     return dict(sorted(files.items()))
 

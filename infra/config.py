@@ -3,24 +3,22 @@
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from infra.preflight import under_mocks
+from infra.preflight import machine_problems
 from infra.settings import Settings, SettingsError, check
 
 
-def read(machine_problems: list[str]) -> Settings:
-    """The stack's settings, checked; `machine_problems` are reported with theirs, so that one run names everything.
+def read(*, deploying: bool) -> Settings:
+    """The stack's settings, checked.
 
-    pulumi.Config can only be asked for names that are known; a misspelt one is seen by listing all that were set.
+    Before a deployment the machine is checked too, and an unencrypted password is refused; one error names every
+    problem at once. pulumi.Config reads only names it is asked for, so misspelt ones are found in the list of all that
+    were set.
     """
     prefix = pulumi.get_project() + ":"
-    given = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
-    values = {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
-    problems = list(machine_problems)
-    if (
-        values.get("cachePassword")
-        and not under_mocks()
-        and not runtime_config.is_config_secret(prefix + "cachePassword")
-    ):
+    config = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+    values = {name.removeprefix(prefix): value for name, value in config.items() if name.startswith(prefix)}
+    problems = machine_problems() if deploying else []
+    if deploying and values.get("cachePassword") and not runtime_config.is_config_secret(prefix + "cachePassword"):
         problems.append("cachePassword: it is in the stack file unencrypted; set it with `pulumi config set --secret`")
     try:
         settings = check(values)

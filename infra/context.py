@@ -32,8 +32,8 @@ def stage(root: Path = ROOT) -> Path:
     from one checkout do not disturb each other.
     """
     target = root / CONTEXT
-    wanted = context_files(root)
-    for name, source in wanted.items():
+    files = context_files(root)
+    for name, source in files.items():
         _place(target / name, source.read_bytes())
     if target.is_dir():
         for path in sorted(target.rglob("*"), reverse=True):
@@ -42,7 +42,7 @@ def stage(root: Path = ROOT) -> Path:
                     path.rmdir()
                 else:
                     path.chmod(0o755)
-            elif path.relative_to(target).as_posix() not in wanted and path.suffix != ".part":
+            elif path.relative_to(target).as_posix() not in files and path.suffix != ".part":
                 path.unlink()
     return CONTEXT
 

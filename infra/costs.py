@@ -3,6 +3,8 @@
 The figures are from memory, dated, and checked against no price list: `python -m experiment preflight` asks AWS's.
 """
 
+import shlex
+
 from infra.settings import Settings
 
 DATED = "November 2026"
@@ -17,15 +19,16 @@ def while_standing(settings: Settings, stack: str) -> str:
     """One line: about how much an hour and a month, for what, where the figures come from, and how to end it."""
     nodes = settings.shard_count * (1 + settings.replicas_per_shard)
     tasks = 1 + settings.load_tasks
-    known = NODE_USD.get(settings.cache_node_type)
-    usd = nodes * (known or 0.0) + tasks * TASK_USD + REST_USD
-    what = f"{tasks} load tasks, NAT gateway, load balancer"
-    cache = f"{nodes} nodes of {settings.cache_node_type}"
+    node_usd = NODE_USD.get(settings.cache_node_type)
+    usd = nodes * (node_usd or 0.0) + tasks * TASK_USD + REST_USD
     amount = f"about ${usd:.1f} an hour, ${round(usd * HOURS_A_MONTH, -2):,.0f} a month"
-    sum_of = (
-        f"{amount} ({cache}, {what})" if known else f"{amount} ({what}), and what {cache} cost, often more than that"
-    )
+    cache = f"{nodes} nodes of {settings.cache_node_type}"
+    rest = f"{tasks} load tasks, NAT gateway, load balancer"
+    if node_usd:
+        total = f"{amount} ({cache}, {rest})"
+    else:
+        total = f"{amount} ({rest}), plus {cache}, which often cost more than that"
     return (
-        f"{sum_of}, until `pulumi destroy`. An order of magnitude of {DATED}, from memory; AWS's own prices: "
-        f".venv/bin/python -m experiment preflight --stack {stack}"
+        f"{total}, until `pulumi destroy`. An order of magnitude of {DATED}, from memory; AWS's own prices: "
+        f".venv/bin/python -m experiment preflight --stack {shlex.quote(stack)}"
     )

@@ -53,11 +53,11 @@ class Firewall(pulumi.ComponentResource):
         self.groups = {
             part: aws.ec2.SecurityGroup(
                 named(part),
-                description=f"For {what}",
+                description=f"For {members}",
                 vpc_id=args.vpc_id,
                 opts=pulumi.ResourceOptions(parent=self, custom_timeouts=DELETE_TIMEOUT),
             )
-            for part, what in GROUPS.items()
+            for part, members in GROUPS.items()
         }
         # By the part that may open the connection: it should not start before it may.
         self.rules: dict[str, list[pulumi.Resource]] = {part: [] for part in GROUPS}

@@ -1,6 +1,7 @@
 """The load image: built from locust/Dockerfile, pushed to a repository of the stack's own, used by its digest."""
 
 import json
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
@@ -8,16 +9,22 @@ import pulumi_docker as docker
 
 from infra.context import CONTEXT, stage
 from infra.naming import COMPONENT, named
-from infra.preflight import under_mocks
+
+
+@dataclass(frozen=True)
+class ImageArgs:
+    """Whether the build context is copied first: needed to build, not to declare."""
+
+    stage_context: bool
 
 
 class LoadImage(pulumi.ComponentResource):
-    """Repository and image; `ref` names it by digest: what was tested is what runs, whatever a tag says later."""
+    """Repository and image; `ref` names the image by digest, so a moved tag changes nothing that runs."""
 
-    def __init__(self, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, args: ImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(COMPONENT + "LoadImage", named("image"), None, opts)
         here = pulumi.ResourceOptions(parent=self)
-        if not under_mocks():
+        if args.stage_context:
             stage()
         self.repository = aws.ecr.Repository(
             named("load"),

@@ -1,8 +1,4 @@
-"""What the machine that deploys must have: a region to deploy to and a Docker daemon to build with.
-
-Both are asked of real deployments only. Under Pulumi's mocks (the rehearsal, the tests) there is no engine that could
-build or deploy anything, and the runtime itself tells: its monitor is the mock.
-"""
+"""What the machine that deploys must have: a region to deploy to and a Docker daemon to build with."""
 
 import configparser
 import http.client
@@ -12,28 +8,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pulumi
-from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.settings import get_monitor
 
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 
 
-def under_mocks() -> bool:
-    """Whether nothing will be built or deployed, because the program runs under Pulumi's mocks."""
-    return isinstance(get_monitor(), MockMonitor)
-
-
 def machine_problems() -> list[str]:
-    """What is missing on this machine, a line each; nothing when the program runs under mocks."""
-    if under_mocks():
-        return []
+    """What is missing on this machine, a line each."""
     problems = [region_problem(pulumi.Config("aws").get("region"), pulumi.Config("aws").get("profile"))]
     problems.append(docker_problem(os.environ.get("DOCKER_HOST") or DEFAULT_DOCKER_HOST))
     return [problem for problem in problems if problem]
 
 
 def region_problem(configured: str | None, profile: str | None) -> str | None:
-    """What to do when no region is set, looked for where the AWS provider looks."""
+    """What to do when no region is set in any of the places that the AWS provider reads, else None."""
     if configured or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"):
         return None
     file = Path(os.environ.get("AWS_CONFIG_FILE") or Path.home() / ".aws" / "config")
@@ -64,11 +51,11 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def docker_problem(host: str, timeout_s: float = 10.0) -> str | None:
-    """What to start when no Docker daemon answers at `host`.
+    """What to start when no Docker daemon answers at `host`, else None.
 
     The Docker provider asks the daemon when it is configured, so preview, a changed shardCount and destroy need it as
-    well as the build; without this check its own error comes after other resources were made. Over TLS or ssh only the
-    provider can ask, and it is left to it.
+    well as the build; without this check the provider's error comes after other resources were made. Only the provider
+    can ask over TLS or ssh, so such hosts are not checked here.
     """
     start = "start Docker (Docker Desktop, or `sudo systemctl start docker`), or point DOCKER_HOST at a daemon"
     url = urlsplit(host)
@@ -83,10 +70,10 @@ def docker_problem(host: str, timeout_s: float = 10.0) -> str | None:
         answer = connection.getresponse()
         if answer.status == 200:
             return None
-        seen = f"answered {answer.status}"
+        result = f"answered {answer.status}"
     except (OSError, http.client.HTTPException) as error:
-        seen = str(error) or type(error).__name__
+        result = str(error) or type(error).__name__
     finally:
         connection.close()
     hint = " (`docker context` is not read here; DOCKER_HOST is)" if not os.environ.get("DOCKER_HOST") else ""
-    return f"Docker: no daemon at {host}: {seen}; {start}{hint}"
+    return f"Docker: no daemon at {host}: {result}; {start}{hint}"

@@ -245,8 +245,8 @@ def check(values: Mapping[str, object], *, root: Path = ROOT) -> Settings:
         try:
             read[name] = rule.read(values[name])
         except _Refused:
-            seen = "a value not shown here" if rule.secret else _shown(values[name])
-            problems.append(f"{name}: {seen} is not allowed; allowed is {rule.allowed}")
+            shown_value = "a value not shown here" if rule.secret else _shown(values[name])
+            problems.append(f"{name}: {shown_value} is not allowed; allowed is {rule.allowed}")
     problems += _together(read)
     if problems:
         raise SettingsError(problems)
@@ -286,8 +286,8 @@ def _together(read: Mapping[str, Any]) -> list[str]:
         )
     usd, email = read.get("budgetUsd"), read.get("budgetEmail")
     if usd is not None and email is not None and bool(usd) != bool(email):
-        missing, seen = ("budgetEmail", "it is empty") if usd else ("budgetUsd", "it is 0")
-        problems.append(f"{missing}: {seen}; allowed is budgetUsd and budgetEmail both set or neither (0 and empty)")
+        missing, problem = ("budgetEmail", "it is empty") if usd else ("budgetUsd", "it is 0")
+        problems.append(f"{missing}: {problem}; allowed is budgetUsd and budgetEmail both set or neither (0 and empty)")
     return problems
 
 

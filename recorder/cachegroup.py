@@ -33,7 +33,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Shard:
+class NodeGroup:
     """One node group: its slots as inclusive ranges, its nodes' cache cluster ids."""
 
     id: str
@@ -53,7 +53,7 @@ class Group:
 
     id: str
     status: str
-    shards: tuple[Shard, ...]
+    shards: tuple[NodeGroup, ...]
     percent: float | None
     """Progress of a slot migration; None when AWS names no resharding. It is 0 while nodes are still being made."""
 
@@ -80,7 +80,7 @@ def read_group(answer: Json) -> Group:
     if resharding is not None:
         percent = float((resharding.get("SlotMigration") or {}).get("ProgressPercentage") or 0.0)
     shards = tuple(
-        Shard(
+        NodeGroup(
             id=str(node_group.get("NodeGroupId", "")),
             status=str(node_group.get("Status", "")),
             slots=parse_slots(str(node_group.get("Slots") or "")),
@@ -208,19 +208,21 @@ class ServerRows:
                 for minute in sorted(values.get(cluster_id, {})):
                     if minute < node.written_until:
                         continue
-                    seen = values[cluster_id][minute]
-                    if any(metric not in seen for metric in _NEEDED) and now_unix_s - minute < _GIVE_UP_S:
+                    metrics = values[cluster_id][minute]
+                    if any(metric not in metrics for metric in _NEEDED) and now_unix_s - minute < _GIVE_UP_S:
                         break
-                    rows.append(self._row(name, shard, node, minute, seen))
+                    rows.append(self._row(name, shard, node, minute, metrics))
         return rows
 
     def _first_minute(self) -> int:
         return int(self.started_at_unix_s // PERIOD_S * PERIOD_S)
 
-    def _row(self, name: str, shard: Shard, node: _Node, minute: int, seen: Mapping[str, float]) -> dict[str, Any]:
+    def _row(
+        self, name: str, shard: NodeGroup, node: _Node, minute: int, metrics: Mapping[str, float]
+    ) -> dict[str, Any]:
         node.written_until = minute + PERIOD_S
-        node.commands += seen.get("GetTypeCmds", 0.0) + seen.get("SetTypeCmds", 0.0)
-        node.cpu_s += seen.get("EngineCPUUtilization", 0.0) / 100 * PERIOD_S
+        node.commands += metrics.get("GetTypeCmds", 0.0) + metrics.get("SetTypeCmds", 0.0)
+        node.cpu_s += metrics.get("EngineCPUUtilization", 0.0) / 100 * PERIOD_S
         row: dict[str, Any] = {
             "t_s": round(minute + PERIOD_S - self.started_at_unix_s, 3),
             "node": name,
@@ -230,13 +232,13 @@ class ServerRows:
             "cpu_s": round(node.cpu_s, 3),
             "slots": shard.slot_count,
         }
-        if "IsMaster" in seen:
-            row["role"] = "primary" if seen["IsMaster"] >= 1 else "replica"
+        if "IsMaster" in metrics:
+            row["role"] = "primary" if metrics["IsMaster"] >= 1 else "replica"
         for metric, key in (
             ("CurrItems", "keys"),
             ("BytesUsedForCache", "memory_bytes"),
             ("CurrConnections", "connections"),
         ):
-            if metric in seen:
-                row[key] = round(seen[metric])
+            if metric in metrics:
+                row[key] = round(metrics[metric])
         return row

@@ -313,15 +313,15 @@ def _task() -> dict[str, str]:
         return {}
     try:
         with urllib.request.urlopen(f"{endpoint}/task", timeout=3) as answer:  # noqa: S310 - ECS's own address, checked to be http
-            told = cast("dict[str, Any]", json.load(answer))
+            metadata = cast("dict[str, Any]", json.load(answer))
     except (OSError, ValueError) as error:
         LOG.warning("ECS's task metadata at %s: %s; revisions cannot be told apart by an autostart", endpoint, error)
         return {}
-    arn = str(told.get("TaskARN", ""))
+    arn = str(metadata.get("TaskARN", ""))
     return {
         "task": arn,
-        "family": str(told.get("Family", "")),
-        "revision": str(told.get("Revision", "")),
+        "family": str(metadata.get("Family", "")),
+        "revision": str(metadata.get("Revision", "")),
         "region": arn.split(":")[3] if arn.count(":") >= 5 else "",
     }
 

@@ -20,9 +20,9 @@ _LINE_EVERY_S = 5.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and give its exit code."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        chosen = options.read(given)
+        chosen = options.read(words)
     except OptionsError as error:
         sys.stderr.write("".join(f"python -m rehearsal: {line}\n" for line in str(error).splitlines()))
         return USAGE

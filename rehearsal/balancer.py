@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httptools
 
-from rehearsal.invocations import Function
+from rehearsal.invocations import HostedFunction
 
 BODY_LIMIT = 1024 * 1024
 _INVOKE = "/2015-03-31/functions/"
@@ -27,7 +27,7 @@ class MalformedError(Exception):
     """The function's answer is not what a load balancer accepts."""
 
 
-class Request:
+class HttpRequest:
     """One parsed request."""
 
     def __init__(self) -> None:
@@ -41,11 +41,11 @@ class Request:
 class HttpProtocol(asyncio.Protocol):
     """HTTP/1.1 on one connection, one request after the other, in order."""
 
-    def __init__(self, handle: Callable[[Request, Callable[[bytes, bool], None]], None]) -> None:
+    def __init__(self, handle: Callable[[HttpRequest, Callable[[bytes, bool], None]], None]) -> None:
         self._handle = handle
         self._parser = httptools.HttpRequestParser(self)
-        self._request = Request()
-        self._queue: deque[Request] = deque()
+        self._request = HttpRequest()
+        self._queue: deque[HttpRequest] = deque()
         self._busy = False
         self._transport: asyncio.Transport | None = None
 
@@ -63,7 +63,7 @@ class HttpProtocol(asyncio.Protocol):
             self._reply(response(HTTPStatus.BAD_REQUEST, {}, b"400 Bad Request", keep_alive=False), False)
 
     def on_message_begin(self) -> None:
-        self._request = Request()
+        self._request = HttpRequest()
 
     def on_url(self, url: bytes) -> None:
         self._request.url += url.decode("latin-1")
@@ -100,10 +100,10 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.close()
 
 
-def balancer(function: Function, target_group_arn: str) -> Callable[[], HttpProtocol]:
+def balancer(function: HostedFunction, target_group_arn: str) -> Callable[[], HttpProtocol]:
     """A protocol factory for the listener whose default action forwards to `function`."""
 
-    def handle(request: Request, reply: Callable[[bytes, bool], None]) -> None:
+    def handle(request: HttpRequest, reply: Callable[[bytes, bool], None]) -> None:
         if len(request.body) > BODY_LIMIT:
             reply(response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {}, b"", keep_alive=request.keep_alive), False)
             return
@@ -122,10 +122,12 @@ def balancer(function: Function, target_group_arn: str) -> Callable[[], HttpProt
     return lambda: HttpProtocol(handle)
 
 
-def api(functions: Mapping[str, Function], control: Callable[[str, Any], dict[str, Any]]) -> Callable[[], HttpProtocol]:
+def api(
+    functions: Mapping[str, HostedFunction], control: Callable[[str, Any], dict[str, Any]]
+) -> Callable[[], HttpProtocol]:
     """A protocol factory for Lambda's Invoke API; any other path is handed to `control` with its JSON body."""
 
-    def handle(request: Request, reply: Callable[[bytes, bool], None]) -> None:
+    def handle(request: HttpRequest, reply: Callable[[bytes, bool], None]) -> None:
         def send(status: int, content: Any, headers: Mapping[str, str] | None = None) -> None:
             body = json.dumps(content).encode()
             reply(
@@ -158,7 +160,7 @@ def api(functions: Mapping[str, Function], control: Callable[[str, Any], dict[st
     return lambda: HttpProtocol(handle)
 
 
-def alb_event(request: Request, target_group_arn: str) -> dict[str, Any]:
+def alb_event(request: HttpRequest, target_group_arn: str) -> dict[str, Any]:
     """The event that an Application Load Balancer gives to a Lambda target.
 
     Source: Elastic Load Balancing, "Using AWS Lambda functions as targets", "Receive events from the load balancer".
@@ -218,7 +220,7 @@ def response(status: int, headers: Mapping[str, str], body: bytes, keep_alive: b
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
 
 
-def _body_of(request: Request) -> tuple[str, bool]:
+def _body_of(request: HttpRequest) -> tuple[str, bool]:
     kind = request.headers.get("content-type", "")
     plain = kind.startswith("text/") or kind.split(";")[0] in (
         "",

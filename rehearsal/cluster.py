@@ -293,18 +293,18 @@ class Cluster:
         return all(view == views[0] for view in views)
 
     def _all_know_all(self) -> bool:
-        return all(_knows(node, other) for node in self.nodes for other in self.nodes)
+        return all(_knows(node, peer) for node in self.nodes for peer in self.nodes)
 
     def _stop_node(self, node: Node) -> None:
         node.admin.close()
         self._processes.stop(node.process, wait_s=2.0)
 
     @staticmethod
-    def _wait(condition: Callable[[], bool], what: str) -> None:
+    def _wait(condition: Callable[[], bool], state: str) -> None:
         deadline = time.monotonic() + _START_LIMIT_S
         while not condition():
             if time.monotonic() > deadline:
-                raise ClusterError(f"waited {_START_LIMIT_S:.0f} s for {what}")
+                raise ClusterError(f"waited {_START_LIMIT_S:.0f} s for {state}")
             time.sleep(0.02)
 
 
@@ -336,10 +336,10 @@ def _medium() -> tuple[str | None, str]:
     return None, "disk (the system's temporary folder)"
 
 
-def _knows(node: Node, other: Node) -> bool:
+def _knows(node: Node, peer: Node) -> bool:
     text = _text(node.cluster("NODES"))
     return any(
-        line.startswith(other.id) and not any(flag in line for flag in ("handshake", "noaddr", "fail"))
+        line.startswith(peer.id) and not any(flag in line for flag in ("handshake", "noaddr", "fail"))
         for line in text.splitlines()
     )
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Cache:
+class ReplicationGroup:
     """The replication group."""
 
     id: str
@@ -28,7 +28,7 @@ class Cache:
 
 
 @dataclass(frozen=True)
-class Function:
+class DeclaredFunction:
     """A Lambda function; `archive` maps names in the archive to `{"file": path}` or `{"text": content}`."""
 
     name: str
@@ -47,7 +47,7 @@ class Listener:
     host: str
     port: int
     target_group_arn: str
-    function: Function
+    function: DeclaredFunction
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,18 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredStack:
     """Everything that runs locally."""
 
-    cache: Cache
+    cache: ReplicationGroup
     listener: Listener
-    audit: Function
+    audit: DeclaredFunction
     master: Container
     worker: Container
     names: frozenset[str]  # that Cloud Map resolves to the master
 
 
-def read(resources: list[Resource]) -> Declared:
+def read(resources: list[Resource]) -> DeclaredStack:
     """Find the parts in the declared resources.
 
     Raises:
@@ -82,19 +82,23 @@ def read(resources: list[Resource]) -> Declared:
     listener = _listener(resources, functions)
     audits = [function for function in functions if function.arn != listener.function.arn]
     containers = [_container(resources, service) for service in _of(resources, "ecs", "Service")]
-    return Declared(
+    return DeclaredStack(
         cache=_cache(_single(_of(resources, "elasticache", "ReplicationGroup"), "replication group")),
         listener=listener,
         audit=_single(audits, "audit function (one that no target group leads to)"),
-        master=_single([each for each in containers if each.name == "master"], "service with a container master"),
-        worker=_single([each for each in containers if each.name == "worker"], "service with a container worker"),
+        master=_single(
+            [container for container in containers if container.name == "master"], "service with a container master"
+        ),
+        worker=_single(
+            [container for container in containers if container.name == "worker"], "service with a container worker"
+        ),
         names=frozenset(_discovery_names(resources)),
     )
 
 
-def _cache(group: Resource) -> Cache:
+def _cache(group: Resource) -> ReplicationGroup:
     inputs = group.inputs
-    return Cache(
+    return ReplicationGroup(
         id=str(group.outputs["id"]),
         host=str(group.outputs["configurationEndpointAddress"]),
         port=int(inputs.get("port", 6379)),
@@ -105,12 +109,12 @@ def _cache(group: Resource) -> Cache:
     )
 
 
-def _function(resource: Resource) -> Function:
+def _function(resource: Resource) -> DeclaredFunction:
     inputs = resource.inputs
     archive = inputs.get("code", {}).get("archive")
     if not isinstance(archive, dict):
         raise ProgramError(f"function {resource.name}: its code is not an archive of files; declare an AssetArchive")
-    return Function(
+    return DeclaredFunction(
         name=resource.name,
         arn=str(resource.outputs["arn"]),
         handler=str(inputs["handler"]),
@@ -121,34 +125,36 @@ def _function(resource: Resource) -> Function:
     )
 
 
-def _listener(resources: list[Resource], functions: list[Function]) -> Listener:
+def _listener(resources: list[Resource], functions: list[DeclaredFunction]) -> Listener:
     listener = _single(_of(resources, "lb", "Listener"), "listener")
     balancers = [
-        each
-        for each in _of(resources, "lb", "LoadBalancer")
-        if each.outputs["arn"] == listener.inputs.get("loadBalancerArn")
+        resource
+        for resource in _of(resources, "lb", "LoadBalancer")
+        if resource.outputs["arn"] == listener.inputs.get("loadBalancerArn")
     ]
     forwards = [a for a in listener.inputs.get("defaultActions", []) if a.get("type") == "forward"]
     target = _single(forwards, "forward action of the listener").get("targetGroupArn")
     attached = [
-        each.inputs.get("targetId")
-        for each in _of(resources, "lb", "TargetGroupAttachment")
-        if each.inputs.get("targetGroupArn") == target
+        resource.inputs.get("targetId")
+        for resource in _of(resources, "lb", "TargetGroupAttachment")
+        if resource.inputs.get("targetGroupArn") == target
     ]
     arn = _single(attached, f"target of the listener's target group {target}")
     return Listener(
         host=str(_single(balancers, "load balancer of the listener").outputs["dnsName"]),
         port=int(listener.inputs["port"]),
         target_group_arn=str(target),
-        function=_single([each for each in functions if each.arn == arn], f"function with the target's ARN {arn}"),
+        function=_single(
+            [function for function in functions if function.arn == arn], f"function with the target's ARN {arn}"
+        ),
     )
 
 
 def _container(resources: list[Resource], service: Resource) -> Container:
     tasks = [
-        each
-        for each in _of(resources, "ecs", "TaskDefinition")
-        if each.outputs["arn"] == service.inputs.get("taskDefinition")
+        resource
+        for resource in _of(resources, "ecs", "TaskDefinition")
+        if resource.outputs["arn"] == service.inputs.get("taskDefinition")
     ]
     task = _single(tasks, f"task definition of service {service.name}")
     container: dict[str, Any] = _single(
@@ -164,8 +170,8 @@ def _container(resources: list[Resource], service: Resource) -> Container:
 
 def _discovery_names(resources: list[Resource]) -> list[str]:
     namespaces = {
-        str(each.outputs["id"]): str(each.outputs["name"])
-        for each in _of(resources, "servicediscovery", "PrivateDnsNamespace")
+        str(resource.outputs["id"]): str(resource.outputs["name"])
+        for resource in _of(resources, "servicediscovery", "PrivateDnsNamespace")
     }
     return [
         f"{service.outputs['name']}.{namespaces[service.inputs['dnsConfig']['namespaceId']]}"
@@ -175,10 +181,10 @@ def _discovery_names(resources: list[Resource]) -> list[str]:
 
 
 def _of(resources: list[Resource], package: str, kind: str) -> list[Resource]:
-    return [each for each in resources if each.kind == kind and each.type.startswith(f"aws:{package}/")]
+    return [resource for resource in resources if resource.kind == kind and resource.type.startswith(f"aws:{package}/")]
 
 
-def _single(found: list[T], what: str) -> T:
-    if len(found) != 1:
-        raise ProgramError(f"the program must declare exactly one {what}; it declares {len(found)}")
-    return found[0]
+def _single(matches: list[T], description: str) -> T:
+    if len(matches) != 1:
+        raise ProgramError(f"the program must declare exactly one {description}; it declares {len(matches)}")
+    return matches[0]

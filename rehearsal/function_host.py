@@ -17,7 +17,7 @@ from typing import Any
 import uvloop
 
 from rehearsal.balancer import api, balancer
-from rehearsal.invocations import Function, FunctionSpec, InitError
+from rehearsal.invocations import FunctionSpec, HostedFunction, InitError
 
 _BACKLOG = 4096
 
@@ -36,7 +36,7 @@ class HostConfig:
 class _Control:
     """What the rehearsal tells and asks the host beside invocations."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: HostedFunction) -> None:
         self._function = function
         self.started_at_unix_s: float | None = None
 
@@ -50,7 +50,7 @@ class _Control:
 async def host(config: HostConfig) -> None:
     """Serve until standard input closes."""
     loop = asyncio.get_running_loop()
-    functions = {spec.name: Function(spec) for spec in config.functions}
+    functions = {spec.name: HostedFunction(spec) for spec in config.functions}
     forwarded = functions[config.listener_function]
     control = _Control(forwarded)
     try:
@@ -74,7 +74,7 @@ async def host(config: HostConfig) -> None:
         function.stop()
 
 
-async def _report(function: Function, output: Path, control: _Control) -> None:
+async def _report(function: HostedFunction, output: Path, control: _Control) -> None:
     """Append a line a second about the environments, once the run has started."""
     at_s = math.floor(time.time())
     while True:
@@ -97,10 +97,10 @@ async def _report(function: Function, output: Path, control: _Control) -> None:
 
 def main() -> None:
     """Read the configuration and serve."""
-    given = json.loads(sys.stdin.readline())
-    given["functions"] = [FunctionSpec(**spec) for spec in given["functions"]]
+    config = json.loads(sys.stdin.readline())
+    config["functions"] = [FunctionSpec(**spec) for spec in config["functions"]]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(host(HostConfig(**given)))
+        runner.run(host(HostConfig(**config)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 from contract import runfolder
 from experiment.errors import ExperimentError
 from experiment.program import ROOT
-from rehearsal.declared import Declared, Function
+from rehearsal.declared import DeclaredFunction, DeclaredStack
 from rehearsal.function_host import HostConfig
 from rehearsal.invocations import FunctionSpec
 from rehearsal.names import LocalNames
@@ -25,7 +25,7 @@ class FunctionsError(ExperimentError):
     """A declared function does not work here; the message says which and what it answered."""
 
 
-class Functions:
+class LocalFunctions:
     """The process that hosts both functions.
 
     Args:
@@ -35,7 +35,7 @@ class Functions:
         names: local counterparts of declared names; the listener's is added.
     """
 
-    def __init__(self, declared: Declared, *, environments: int, folder: Path, names: LocalNames) -> None:
+    def __init__(self, declared: DeclaredStack, *, environments: int, folder: Path, names: LocalNames) -> None:
         self._declared = declared
         self._environments = environments
         self._folder = folder
@@ -77,8 +77,10 @@ class Functions:
             raise FunctionsError("the function host has no pipes")
         self._host.stdin.write(json.dumps(asdict(config)) + "\n")
         self._host.stdin.flush()
-        said = self._host.stdout.readline()
-        problem = json.loads(said).get("error") if said.strip() else "the function host ended without a word"
+        status_line = self._host.stdout.readline()
+        problem = (
+            json.loads(status_line).get("error") if status_line.strip() else "the function host ended without a word"
+        )
         if problem:
             raise FunctionsError(str(problem))
         self._api = f"http://127.0.0.1:{api_port}"
@@ -114,7 +116,7 @@ class Functions:
         if host.stdout:
             host.stdout.close()
 
-    def _spec(self, function: Function, cache_port: int, limit: int, output: Path) -> FunctionSpec:
+    def _spec(self, function: DeclaredFunction, cache_port: int, limit: int, output: Path) -> FunctionSpec:
         root = self._folder / function.name
         _extract(function, root)
         here = {key: self._names.local(value) for key, value in function.environment.items()}
@@ -173,7 +175,7 @@ class Functions:
         return answered
 
 
-def _extract(function: Function, root: Path) -> None:
+def _extract(function: DeclaredFunction, root: Path) -> None:
     for name, asset in function.archive.items():
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)

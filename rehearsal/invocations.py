@@ -46,7 +46,7 @@ class FunctionSpec:
 
 
 @dataclass
-class Second:
+class EnvironmentCounts:
     """What happened to a function's environments since the last look."""
 
     busy_max: int = 0
@@ -65,12 +65,12 @@ class _Invocation:
     answered: bool = field(default=False)
 
 
-class Function:
+class HostedFunction:
     """One declared function and its environments."""
 
     def __init__(self, spec: FunctionSpec) -> None:
         self.spec = spec
-        self.second = Second()
+        self.second = EnvironmentCounts()
         self.limit_was_reached = False
         self._loop = asyncio.get_running_loop()
         self._idle: list[_Environment] = []
@@ -99,13 +99,13 @@ class Function:
         theirs.close()
         ours.setblocking(False)
         self._control = ours
-        said = b""
-        while not said.endswith(b"\n"):
+        status = b""
+        while not status.endswith(b"\n"):
             chunk = await self._loop.sock_recv(ours, 65536)
             if not chunk:
                 raise InitError(f"function {spec.name}: its process ended before the handler was loaded")
-            said += chunk
-        problem = json.loads(said).get("error")
+            status += chunk
+        problem = json.loads(status).get("error")
         if problem:
             raise InitError(
                 f"function {spec.name}: handler {spec.handler!r} cannot be loaded from the declared archive: {problem}"
@@ -127,14 +127,14 @@ class Function:
             self.second.limit_reached += 1
             self.limit_was_reached = True
 
-    def look(self) -> Second:
+    def look(self) -> EnvironmentCounts:
         """What happened since the last call."""
-        seen, self.second = self.second, Second(busy_max=len(self._environments) - len(self._idle))
+        counts, self.second = self.second, EnvironmentCounts(busy_max=len(self._environments) - len(self._idle))
         if self._waiting:
             oldest_ms = (self._loop.time() - self._waiting[0].arrived_s) * 1000
             self.second.wait_ms_max = oldest_ms
-            seen.wait_ms_max = max(seen.wait_ms_max, oldest_ms)
-        return seen
+            counts.wait_ms_max = max(counts.wait_ms_max, oldest_ms)
+        return counts
 
     def stop(self) -> None:
         """End every environment."""
@@ -150,14 +150,14 @@ class Function:
             async with self._start_lock:  # process ids come back in the order of the requests
                 socket.send_fds(self._control, [b"F"], [theirs.fileno()])
                 theirs.close()
-                said = b""
-                while len(said) < PID.size:
-                    chunk = await self._loop.sock_recv(self._control, PID.size - len(said))
+                packed_pid = b""
+                while len(packed_pid) < PID.size:
+                    chunk = await self._loop.sock_recv(self._control, PID.size - len(packed_pid))
                     if not chunk:
                         raise InitError(f"function {self.spec.name}: the process that starts environments ended")
-                    said += chunk
+                    packed_pid += chunk
             ours.setblocking(False)
-            environment = _Environment(self, PID.unpack(said)[0])
+            environment = _Environment(self, PID.unpack(packed_pid)[0])
             await self._loop.create_connection(lambda: environment, sock=ours)
         finally:
             self._starting -= 1
@@ -196,7 +196,7 @@ class Function:
 class _Environment(asyncio.Protocol):
     """The hosting side of one environment process."""
 
-    def __init__(self, function: Function, pid: int) -> None:
+    def __init__(self, function: HostedFunction, pid: int) -> None:
         self._function = function
         self._pid = pid
         self._buffer = bytearray()

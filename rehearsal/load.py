@@ -13,7 +13,7 @@ from typing import Any
 from contract.master import Master, MasterError
 from experiment.errors import ExperimentError
 from experiment.program import ROOT, ProgramError
-from rehearsal.declared import Container, Declared
+from rehearsal.declared import Container, DeclaredStack
 from rehearsal.names import LocalNames
 from rehearsal.ports import free_ports
 from rehearsal.processes import Process, Processes
@@ -40,10 +40,10 @@ def entry_point(dockerfile: Path = ROOT / "locust" / "Dockerfile") -> list[str]:
     return [str(word) for word in json.loads(declared[-1])]
 
 
-class Load:
+class LocalLoad:
     """Master and workers. `master` answers once `start` has returned."""
 
-    def __init__(self, declared: Declared, processes: Processes, names: LocalNames) -> None:
+    def __init__(self, declared: DeclaredStack, processes: Processes, names: LocalNames) -> None:
         self._declared = declared
         self._processes = processes
         self._names = names

@@ -12,10 +12,10 @@ class LocalNames:
         self._names: dict[str, str] = {}
         self.substitutions: dict[str, str] = {}
 
-    def stand_in(self, name: str, here: str, what: str) -> None:
+    def stand_in(self, name: str, here: str, description: str) -> None:
         """`here` stands for the declared `name`, which is `what`."""
         self._names[name] = here
-        self.substitutions[what] = f"{name} -> {here}"
+        self.substitutions[description] = f"{name} -> {here}"
 
     def local(self, text: str) -> str:
         """`text` with declared names replaced, longest names first."""

@@ -53,52 +53,52 @@ def read(arguments: Sequence[str]) -> Options:
         OptionsError: something cannot be used; nothing has been started.
         SystemExit: argparse's own complaints (64) and --help (0).
     """
-    given = _parser().parse_args(arguments)
-    shards = _shards(given.shards)
-    overrides: dict[str, object] = dict(_pair(text) for text in given.set)
-    profile_file = _profile_file(given.load_profile)
-    default_profile = _CYCLES_PROFILE if given.cycles is not None else None
-    asked: dict[str, object | None] = {
-        "loadProfile": None if profile_file else given.load_profile or default_profile,
-        "loadScale": given.load_scale,
-        "loadCompress": given.load_compress,
+    parsed = _parser().parse_args(arguments)
+    shards = _shards(parsed.shards)
+    overrides: dict[str, object] = dict(_pair(text) for text in parsed.set)
+    profile_file = _profile_file(parsed.load_profile)
+    default_profile = _CYCLES_PROFILE if parsed.cycles is not None else None
+    load_settings: dict[str, object | None] = {
+        "loadProfile": None if profile_file else parsed.load_profile or default_profile,
+        "loadScale": parsed.load_scale,
+        "loadCompress": parsed.load_compress,
     }
-    overrides |= {name: value for name, value in asked.items() if value is not None}
+    overrides |= {name: value for name, value in load_settings.items() if value is not None}
     try:
-        values = infra_settings.from_files(infra_settings.ROOT, given.stack, overrides)
+        values = infra_settings.from_files(infra_settings.ROOT, parsed.stack, overrides)
         if "loadCompress" not in overrides:
-            values["loadCompress"] = "1" if given.cycles is not None else DEFAULT_COMPRESS
+            values["loadCompress"] = "1" if parsed.cycles is not None else DEFAULT_COMPRESS
         values["shardCount"] = shards[1]
         infra_settings.check(values)
         values["shardCount"] = shards[0]
         settings = infra_settings.check(values)
     except SettingsError as error:
         raise OptionsError("\n".join(error.problems)) from error
-    migration: Migration = given.migration
-    plan, schedule = _plan(given, settings, str(profile_file or settings.load_profile), shards)
-    if given.cycles and "loadCompress" not in overrides:
+    migration: Migration = parsed.migration
+    plan, schedule = _plan(parsed, settings, str(profile_file or settings.load_profile), shards)
+    if parsed.cycles and "loadCompress" not in overrides:
         # The constant rate need last only as long as the moves do.
         needed_s = plan.moves[-1].at_s + _FLANK_S[migration] + _ROOM_S[migration]
         values["loadCompress"] = f"{math.floor(schedule.duration_s / needed_s * 1000) / 1000:.3f}"
         settings = infra_settings.check(values)
-        plan, schedule = _plan(given, settings, str(profile_file or settings.load_profile), shards)
-    if given.out is not None and given.out.exists():
-        raise OptionsError(f"--out {given.out}: it exists already; name a folder that does not, or remove it")
-    if given.server is not None and not given.server.is_file():
-        raise OptionsError(f"--server {given.server}: no such file; name a valkey-server or redis-server program")
+        plan, schedule = _plan(parsed, settings, str(profile_file or settings.load_profile), shards)
+    if parsed.out is not None and parsed.out.exists():
+        raise OptionsError(f"--out {parsed.out}: it exists already; name a folder that does not, or remove it")
+    if parsed.server is not None and not parsed.server.is_file():
+        raise OptionsError(f"--server {parsed.server}: no such file; name a valkey-server or redis-server program")
     return Options(
-        stack=given.stack,
+        stack=parsed.stack,
         values=values,
         settings=settings,
         profile_file=profile_file,
         schedule=schedule,
         plan=plan,
         migration=migration,
-        slots_per_s=given.slots_per_s,
-        out=given.out,
-        server=given.server,
-        environments=given.environments,
-        gates=gates_of(given.gate),
+        slots_per_s=parsed.slots_per_s,
+        out=parsed.out,
+        server=parsed.server,
+        environments=parsed.environments,
+        gates=gates_of(parsed.gate),
         command="python -m rehearsal " + " ".join(arguments),
     )
 
@@ -147,42 +147,42 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plan(given: argparse.Namespace, settings: Settings, name: str, shards: tuple[int, int]) -> tuple[Plan, Schedule]:
+def _plan(parsed: argparse.Namespace, settings: Settings, name: str, shards: tuple[int, int]) -> tuple[Plan, Schedule]:
     try:
         schedule = Schedule(profiles.load(name, scale=settings.load_scale, compress=settings.load_compress))
     except ProfileError as error:
         raise OptionsError(str(error)) from error
     moves = (
-        plan_reshard(schedule, given.reshard_at, shards[1], sham=True)
-        if given.cycles is None
-        else _cycles(given, schedule, name, shards)
+        plan_reshard(schedule, parsed.reshard_at, shards[1], sham=True)
+        if parsed.cycles is None
+        else _cycles(parsed, schedule, name, shards)
     )
     plan = Plan(
         moves=tuple(moves),
         shards=shards,
-        migration=given.migration,
-        slots_per_s=given.slots_per_s if given.migration == "slots" else None,
-        cycles=given.cycles,
-        seed=None if given.cycles is None else given.seed,
+        migration=parsed.migration,
+        slots_per_s=parsed.slots_per_s if parsed.migration == "slots" else None,
+        cycles=parsed.cycles,
+        seed=None if parsed.cycles is None else parsed.seed,
     )
     return plan, schedule
 
 
-def _cycles(given: argparse.Namespace, schedule: Schedule, name: str, shards: tuple[int, int]) -> list[Move]:
-    if given.cycles < 1:
-        raise OptionsError(f"--cycles {given.cycles}: must be at least 1; 8 or more give an interval")
-    flank_s, room_s = _FLANK_S[given.migration], _ROOM_S[given.migration]
-    needed_s = cycles_duration_s(given.cycles, flank_s=flank_s, room_s=room_s)
+def _cycles(parsed: argparse.Namespace, schedule: Schedule, name: str, shards: tuple[int, int]) -> list[Move]:
+    if parsed.cycles < 1:
+        raise OptionsError(f"--cycles {parsed.cycles}: must be at least 1; 8 or more give an interval")
+    flank_s, room_s = _FLANK_S[parsed.migration], _ROOM_S[parsed.migration]
+    needed_s = cycles_duration_s(parsed.cycles, flank_s=flank_s, room_s=room_s)
     if len({(phase.rate_from, phase.rate_to) for phase in schedule.phases}) != 1 or (
         schedule.phases[0].rate_from != schedule.phases[0].rate_to
     ):
         raise OptionsError(f"--cycles needs a constant rate; profile {name!r} has ramps: use --load-profile steady")
     if schedule.duration_s < needed_s:
         raise OptionsError(
-            f"--cycles {given.cycles} takes {needed_s:.0f} s at least, the profile lasts {schedule.duration_s:.0f} s: "
+            f"--cycles {parsed.cycles} takes {needed_s:.0f} s at least, the profile lasts {schedule.duration_s:.0f} s: "
             "fewer cycles, a longer profile, or a smaller --load-compress"
         )
-    return plan_cycles(given.cycles, *shards, flank_s=flank_s, room_s=room_s, seed=given.seed)
+    return plan_cycles(parsed.cycles, *shards, flank_s=flank_s, room_s=room_s, seed=parsed.seed)
 
 
 def _shards(text: str) -> tuple[int, int]:

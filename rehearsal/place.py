@@ -185,10 +185,10 @@ class Here:
         program.refuse_other_changes(changed)
         emit(f"{move.prefix}.declared", changed=sorted(changed))
 
-        def told(event: str, /, **fields: Any) -> None:
+        def emit_move(event: str, /, **fields: Any) -> None:
             emit(event if move.kind == "real" else f"sham.{event}", **fields)
 
-        reshard(self._cluster_of(move), move.to, options.migration, told, slots_per_s=options.slots_per_s)
+        reshard(self._cluster_of(move), move.to, options.migration, emit_move, slots_per_s=options.slots_per_s)
 
     def _later_shams(self, move: Move) -> bool:
         return any(later.kind == "sham" and later.at_s > move.at_s for later in self._options.plan.moves)

@@ -15,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from redis.exceptions import RedisError, ResponseError
 
 from experiment.errors import ExperimentError
+from experiment.place import Emit
 from rehearsal.cluster import SLOTS, Cluster, Node
 
 Migration = Literal["slots", "atomic"]
@@ -39,14 +40,6 @@ SLOTS_PER_S = 300.0
 
 class ReshardError(ExperimentError):
     """Slots could not be moved; the message names the slot, the nodes and the answer. The cluster still serves."""
-
-
-class Emit(Protocol):
-    """Receives events: a name of docs/run-folder.md without its prefix, and the event's fields."""
-
-    def __call__(self, event: str, /, **fields: Any) -> None:
-        """Record it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -87,18 +80,18 @@ def plan(owners: Mapping[int, int], shards: Sequence[int]) -> list[SlotTransfer]
     base, rest = divmod(SLOTS, len(shards))
     # The shards that hold most already are the ones allowed one slot more: a balanced cluster needs no move.
     by_size = sorted(shards, key=lambda number: (-len(held[number]), number))
-    wanted = {number: base + (1 if position < rest else 0) for position, number in enumerate(by_size)}
+    shares = {number: base + (1 if position < rest else 0) for position, number in enumerate(by_size)}
 
     moves: list[SlotTransfer] = []
-    lacking = [(number, wanted[number] - len(held[number])) for number in shards if wanted[number] > len(held[number])]
+    lacking = [(number, shares[number] - len(held[number])) for number in shards if shares[number] > len(held[number])]
     for source in sorted(held):
-        spare = held[source][wanted.get(source, 0) :]
+        spare = held[source][shares.get(source, 0) :]
         while spare:
             target, lack = lacking.pop(0)
-            given, spare = spare[:lack], spare[lack:]
-            moves.append(SlotTransfer(source, target, tuple(given)))
-            if lack > len(given):
-                lacking.insert(0, (target, lack - len(given)))
+            slots, spare = spare[:lack], spare[lack:]
+            moves.append(SlotTransfer(source, target, tuple(slots)))
+            if lack > len(slots):
+                lacking.insert(0, (target, lack - len(slots)))
     return moves
 
 

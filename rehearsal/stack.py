@@ -9,9 +9,9 @@ from pathlib import Path
 from experiment.errors import ExperimentError
 from experiment.program import ProgramError
 from rehearsal.cluster import Cluster
-from rehearsal.declared import Declared
-from rehearsal.functions import Functions
-from rehearsal.load import Load
+from rehearsal.declared import DeclaredStack
+from rehearsal.functions import LocalFunctions
+from rehearsal.load import LocalLoad
 from rehearsal.names import LocalNames
 from rehearsal.processes import Processes
 
@@ -28,7 +28,7 @@ class LocalStack:
         ProgramError: TLS is declared, which the bundled server does not have.
     """
 
-    def __init__(self, declared: Declared, *, environments: int, server: Path | None) -> None:
+    def __init__(self, declared: DeclaredStack, *, environments: int, server: Path | None) -> None:
         if declared.cache.tls:
             raise ProgramError(
                 "transitEncryption: true cannot be rehearsed, for the bundled Valkey has no TLS; rehearse with "
@@ -43,8 +43,8 @@ class LocalStack:
             group: Cluster(self.processes, shards=cache.shards, replicas=cache.replicas, group=group, server=server)
             for group in ("application", "sham")
         }
-        self.functions = Functions(declared, environments=environments, folder=self._folder, names=self.names)
-        self.load = Load(declared, self.processes, self.names)
+        self.functions = LocalFunctions(declared, environments=environments, folder=self._folder, names=self.names)
+        self.load = LocalLoad(declared, self.processes, self.names)
 
     @property
     def cluster(self) -> Cluster:

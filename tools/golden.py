@@ -36,8 +36,8 @@ def report_of(folder: Path, scratch: Path) -> dict[str, Any]:
     copy = scratch / folder.name
     shutil.copytree(folder, copy)
     build(copy, ["failed == 0", "read.p99 < 5ms"])
-    found: dict[str, Any] = json.loads((copy / "report.json").read_text(encoding="utf-8"))
-    return found
+    report_json: dict[str, Any] = json.loads((copy / "report.json").read_text(encoding="utf-8"))
+    return report_json
 
 
 def expected(name: str) -> Path:

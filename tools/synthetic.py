@@ -68,23 +68,23 @@ def planned_times(phases: Sequence[tuple[str, float, float, float]]) -> tuple[Fl
     return np.concatenate(times), listed
 
 
-def write(folder: Path, what: Synthetic) -> Path:
+def write(folder: Path, spec: Synthetic) -> Path:
     """Make the run folder and give its path back."""
-    random = np.random.default_rng(what.seed)
-    planned, phases = planned_times(what.phases)
-    latency = _latencies(what, planned, random)
-    causes = _failed(what, planned)
-    run = _run_json(what, phases)
+    random = np.random.default_rng(spec.seed)
+    planned, phases = planned_times(spec.phases)
+    latency = _latencies(spec, planned, random)
+    causes = _failed(spec, planned)
+    run = _run_json(spec, phases)
     with_files = RunFolder.create(folder, run)
-    _write_seconds(with_files, what, planned, latency, causes)
-    _write_arrivals(with_files, what, planned, latency, causes)
-    for at, cause, detail in what.failures:
+    _write_seconds(with_files, spec, planned, latency, causes)
+    _write_arrivals(with_files, spec, planned, latency, causes)
+    for at, cause, detail in spec.failures:
         with_files.append_failure(at, cause, detail)
     good = [UUID(int=k, version=4).bytes for k in range(len(planned)) if k not in causes]
     with_files.append_sessions(b"".join(good))
-    with_files.close({"ended_at": "2026-11-22T15:13:30Z", "ended": what.ended})
-    _write_events(folder, what)
-    _write_servers(folder, what)
+    with_files.close({"ended_at": "2026-11-22T15:13:30Z", "ended": spec.ended})
+    _write_events(folder, spec)
+    _write_servers(folder, spec)
     (folder / "audit.json").write_text(
         f'{{"complete": true, "acknowledged": {len(good)}, "checked": {len(good)}, "missing": 0, "different": 0, '
         f'"examples": [], "seconds": 1.5}}\n',
@@ -93,12 +93,12 @@ def write(folder: Path, what: Synthetic) -> Path:
     return folder
 
 
-def _latencies(what: Synthetic, planned: Floats, random: np.random.Generator) -> dict[str, Floats]:
+def _latencies(spec: Synthetic, planned: Floats, random: np.random.Generator) -> dict[str, Floats]:
     count = len(planned)
     connection = random.gamma(20, 8.0, count)
     write_us = random.gamma(20, 5.0, count)
     read = random.gamma(20, 5.0, count)
-    for move in what.moves:
+    for move in spec.moves:
         inside = (planned >= move.start_s) & (planned < move.start_s + move.length_s)
         connection[inside] += move.added_us
         write_us[inside] += move.added_us
@@ -106,7 +106,7 @@ def _latencies(what: Synthetic, planned: Floats, random: np.random.Generator) ->
     lag = random.gamma(4, 40.0, count)
     service = connection + write_us + read + random.gamma(9, 60.0, count)
     response = lag + service
-    for start, length in what.stalls:
+    for start, length in spec.stalls:
         waits = (planned >= start) & (planned < start + length)
         rest = (start + length - planned[waits]) * 1e6
         service[waits] += rest
@@ -121,17 +121,17 @@ def _latencies(what: Synthetic, planned: Floats, random: np.random.Generator) ->
     }
 
 
-def _failed(what: Synthetic, planned: Floats) -> dict[int, str]:
-    return {min(int(np.searchsorted(planned, at)), len(planned) - 1): cause for at, cause, _ in what.failures}
+def _failed(spec: Synthetic, planned: Floats) -> dict[int, str]:
+    return {min(int(np.searchsorted(planned, at)), len(planned) - 1): cause for at, cause, _ in spec.failures}
 
 
-def _run_json(what: Synthetic, phases: Sequence[Mapping[str, object]]) -> dict[str, object]:
+def _run_json(spec: Synthetic, phases: Sequence[Mapping[str, object]]) -> dict[str, object]:
     return {
         "stack": "dev",
         "where": "rehearsal",
         "started_at": "2026-11-22T15:11:00.000Z",
         "started_at_unix_s": STARTED_AT,
-        "duration_s": what.duration_s,
+        "duration_s": spec.duration_s,
         "time_limit_s": 15,
         "late_threshold_ms": 10,
         "max_in_flight": 2000,
@@ -153,19 +153,19 @@ def _run_json(what: Synthetic, phases: Sequence[Mapping[str, object]]) -> dict[s
         "substitutions": ["a Valkey cluster on loopback for ElastiCache", "processes for Lambda environments"],
         "cluster_medium": "tmpfs",
         "function": {"limit": 100, "memory_mb": 1024, "timeout_s": 15},
-        **what.run,
+        **spec.run,
     }
 
 
 def _write_seconds(
     folder: RunFolder,
-    what: Synthetic,
+    spec: Synthetic,
     planned: Floats,
     latency: Mapping[str, Floats],
     causes: Mapping[int, str],
 ) -> None:
-    starts = np.cumsum([0.0, *(phase[1] for phase in what.phases[:-1])])
-    for t_s in range(math.ceil(what.duration_s)):
+    starts = np.cumsum([0.0, *(phase[1] for phase in spec.phases[:-1])])
+    for t_s in range(math.ceil(spec.duration_s)):
         first, last = np.searchsorted(planned, [t_s, t_s + 1])
         failed = [k for k in range(first, last) if k in causes]
         good = [k for k in range(first, last) if k not in causes]
@@ -185,11 +185,11 @@ def _write_seconds(
 
 
 def _write_arrivals(
-    folder: RunFolder, what: Synthetic, planned: Floats, latency: Mapping[str, Floats], causes: Mapping[int, str]
+    folder: RunFolder, spec: Synthetic, planned: Floats, latency: Mapping[str, Floats], causes: Mapping[int, str]
 ) -> None:
     kept = np.zeros(len(planned), dtype=np.bool_)
-    for move in what.moves:
-        kept |= (planned >= move.start_s - what.lead_s - 10) & (planned < move.start_s + move.length_s + 10)
+    for move in spec.moves:
+        kept |= (planned >= move.start_s - spec.lead_s - 10) & (planned < move.start_s + move.length_s + 10)
     folder.append_arrivals(
         Arrival(
             k,
@@ -207,25 +207,25 @@ def _write_arrivals(
     )
 
 
-def _write_events(folder: Path, what: Synthetic) -> None:
+def _write_events(folder: Path, spec: Synthetic) -> None:
     lines: list[tuple[float, str, Mapping[str, object]]] = [(0.0, "run.started", {})]
-    for move in what.moves:
+    for move in spec.moves:
         outer, inner = ("reshard.", "slots.") if move.kind == "real" else ("sham.", "sham.slots.")
         end = move.start_s + move.length_s
         lines += [
-            (move.start_s - what.lead_s, outer + "requested", {"from": 1, "to": 2}),
+            (move.start_s - spec.lead_s, outer + "requested", {"from": 1, "to": 2}),
             (move.start_s, inner + "started", {"slots": 8192, "from": "0001-001", "to": "0002-001", **move.fields}),
             (end, inner + "finished", {"slots": 8192, "keys": 2400, **move.fields}),
             (end + 0.3, outer + "finished", {}),
         ]
-    if what.ended == "finished":
-        lines.append((what.duration_s + 1, "run.finished", {}))
+    if spec.ended == "finished":
+        lines.append((spec.duration_s + 1, "run.finished", {}))
     for t_s, name, fields in sorted(lines, key=lambda line: line[0]):
         append_event(folder, t_s, name, **fields)
 
 
-def _write_servers(folder: Path, what: Synthetic) -> None:
-    for t_s in range(math.ceil(what.duration_s)):
+def _write_servers(folder: Path, spec: Synthetic) -> None:
+    for t_s in range(math.ceil(spec.duration_s)):
         for shard in (1, 2):
             append_line(
                 folder,

@@ -30,7 +30,7 @@ class _Seen:
 
 
 @dataclass(frozen=True)
-class Session:
+class MasterSession:
     """An SSM session: whom it reaches, and what the session-manager-plugin needs to speak in it."""
 
     target: str
@@ -46,25 +46,25 @@ def session(
     ports: dict[str, list[str]],
     say: Callable[[str], None],
     limit_s: float = LIMIT_S,
-) -> Session:
+) -> MasterSession:
     """A port-forwarding session to the master, once its task runs and its agent is connected."""
     until = cloud.clock() + limit_s
     while True:
-        seen = _look(cloud, cluster, service, step)
-        if seen.target:
-            answer = _start(cloud, seen.target, step, ports)
+        agent = _look(cloud, cluster, service, step)
+        if agent.target:
+            answer = _start(cloud, agent.target, step, ports)
             if answer is not None:
-                return Session(seen.target, answer)
-            seen = _Seen(instead=f"its {_AGENT} is RUNNING, but SSM says that {seen.target} is not connected")
+                return MasterSession(agent.target, answer)
+            agent = _Seen(instead=f"its {_AGENT} is RUNNING, but SSM says that {agent.target} is not connected")
         if cloud.clock() >= until:
             raise StepError(
                 step,
                 f"service {service}",
-                f"no session to its master within {limit_s:.0f} s: {seen.instead}",
+                f"no session to its master within {limit_s:.0f} s: {agent.instead}",
                 "see the service's events in the ECS console, and whether the tasks reach the internet (NAT gateway); "
                 "then run the same command again",
             )
-        say(f"waiting for the master: {seen.instead}")
+        say(f"waiting for the master: {agent.instead}")
         cloud.sleep(EVERY_S)
 
 
@@ -76,9 +76,9 @@ def _look(cloud: Cloud, cluster: str, service: str, step: str) -> _Seen:
     if not tasks:
         return _Seen(instead="no task is running")
     with asking(step, resource, "ecs:DescribeTasks"):
-        told = cloud.ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]
+        described = cloud.ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]
     instead = "ECS does not know its task yet"
-    for task in told:
+    for task in described:
         status = task.get("lastStatus", "unknown")
         masters = [container for container in task.get("containers", []) if container.get("name") == "master"]
         if status != "RUNNING" or not masters or not masters[0].get("runtimeId"):

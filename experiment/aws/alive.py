@@ -183,8 +183,8 @@ class Alive:
                 if _means_gone(code_of(error), kind):
                     return GONE
                 raise
-        found: Any = answer.get(kind.answer, []) if kind.answer else {}
-        entries = cast("list[dict[str, Any]]", found if isinstance(found, list) else [found])
+        content: Any = answer.get(kind.answer, []) if kind.answer else {}
+        entries = cast("list[dict[str, Any]]", content if isinstance(content, list) else [content])
         lives = [entry for entry in entries if not kind.named or entry.get(kind.named) == arn.name]
         states = [_text(entry.get(kind.state, "")) if kind.state else "" for entry in lives]
         if all(state in kind.dead for state in states):  # of an empty answer, too

@@ -197,14 +197,14 @@ class RunBucket:
     def _against_the_masters_word(self, listing: Listing) -> list[str]:
         if "evidence.json" not in listing.whole:
             return ["evidence.json is missing: the master did not say that everything was sent"]
-        said = self.json(listing.whole["evidence.json"]) or {}
+        evidence = self.json(listing.whole["evidence.json"]) or {}
         missing = [
             f"{name}: {listing.joined_size(name)} of {size} bytes"
-            for name, size in sorted(said.get("files", {}).items())
+            for name, size in sorted(evidence.get("files", {}).items())
             if listing.joined_size(name) < size
         ]
-        if said.get("whole") is False:
-            missing.append("the master could not send everything: " + "; ".join(map(str, said.get("problems", []))))
+        if evidence.get("whole") is False:
+            missing.append("the master could not send everything: " + "; ".join(map(str, evidence.get("problems", []))))
         return missing
 
     def _join(self, segments: list[Segment], path: Path) -> None:

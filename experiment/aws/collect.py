@@ -81,11 +81,11 @@ def _from_cloudwatch(
 ) -> None:
     """Node metrics that the master could no longer write, and the dashboard's."""
 
-    def lack(what: str, error: StepError) -> None:
+    def lack(name: str, error: StepError) -> None:
         """Go on without it, but not for want of credentials or network: they come back, and then it can be had."""
         if isinstance(error, PassingError):
             raise error
-        missing.append(f"{what}: {error.resource}: {error.said}")
+        missing.append(f"{name}: {error.resource}: {error.said}")
         say(missing[-1])
 
     run = runfolder.read_run(folder)

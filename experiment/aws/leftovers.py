@@ -57,25 +57,25 @@ def _say(stack: Stack, left: Sequence[Leftover]) -> None:
 def find(cloud: Cloud, project: str, stack: str, *, keeps_results: bool, vpc_id: str = "") -> list[Leftover]:
     """What still lives. Deletions take a while, so it is asked several times."""
     alive = Alive(cloud)
-    found: list[Leftover] = []
+    left: list[Leftover] = []
     for attempt in range(_TRIES):
         if attempt:
             cloud.sleep(_EVERY_S)
-        found = interfaces(cloud, vpc_id)
+        left = interfaces(cloud, vpc_id)
         kept: list[Leftover] = []
         for arn in _tagged(cloud, project, stack):
             state = alive.state(arn)
-            if state == GONE or any(arn.endswith("/" + leftover.name) for leftover in found):
+            if state == GONE or any(arn.endswith("/" + leftover.name) for leftover in left):
                 continue
             if keeps_results and ":s3:::" in arn:
                 why = "the run folders: kept because keepResults is true; `aws s3 rb --force` removes it"
                 kept.append(Leftover(arn, why))
             else:
-                found.append(Leftover(arn, state))
-        if not found:
+                left.append(Leftover(arn, state))
+        if not left:
             return kept
-        found += kept
-    return found
+        left += kept
+    return left
 
 
 def interfaces(cloud: Cloud, vpc_id: str) -> list[Leftover]:
@@ -86,9 +86,9 @@ def interfaces(cloud: Cloud, vpc_id: str) -> list[Leftover]:
         pages = cloud.ec2.get_paginator("describe_network_interfaces").paginate(
             Filters=[{"Name": "vpc-id", "Values": [vpc_id]}]
         )
-        found = [interface for page in pages for interface in page["NetworkInterfaces"]]
+        listed = [interface for page in pages for interface in page["NetworkInterfaces"]]
     leftovers: list[Leftover] = []
-    for interface in found:
+    for interface in listed:
         description = interface.get("Description", "")
         is_lambda = interface.get("InterfaceType") == "lambda" or description.startswith("AWS Lambda VPC ENI")
         why = f"{description} ({interface.get('Status', 'unknown')})"
@@ -103,4 +103,4 @@ def _tagged(cloud: Cloud, project: str, stack: str) -> list[str]:
         pages = cloud.tagging.get_paginator("get_resources").paginate(
             TagFilters=[{"Key": "Project", "Values": [project]}, {"Key": "Stack", "Values": [stack]}]
         )
-        return sorted(found.get("ResourceARN", "") for page in pages for found in page["ResourceTagMappingList"])
+        return sorted(resource.get("ResourceARN", "") for page in pages for resource in page["ResourceTagMappingList"])

@@ -79,22 +79,22 @@ def balancer_suffix(cloud: Cloud, dns_name: str) -> str | None:
 
 def wanted(nodes: Iterable[str], functions: Iterable[str], balancer: str | None) -> list[Metric]:
     """Every metric that is kept beside server.jsonl."""
-    found = [
+    metrics = [
         Metric("AWS/Lambda", name, (("FunctionName", function),), statistic)
         for function in functions
         for name, statistic in _FUNCTION.items()
     ]
     if balancer:
-        found += [
+        metrics += [
             Metric("AWS/ApplicationELB", name, (("LoadBalancer", balancer),), statistic)
             for name, statistic in _BALANCER.items()
         ]
-    found += [
+    metrics += [
         Metric("AWS/ElastiCache", name, (("CacheClusterId", node), ("CacheNodeId", "0001")), statistic)
         for node in nodes
         for name, statistic in _NODE.items()
     ]
-    return found
+    return metrics
 
 
 def ask(cloud: Cloud, queries: Sequence[dict[str, Any]], start: float, end: float) -> list[dict[str, Any]]:

@@ -129,10 +129,10 @@ class Aws:
         """Ask Pulumi for the change, and believe only what the replication group then is."""
         del watch  # its own progress is drawn
         self._measure_clock()
-        asked = self._state.get("move") or {}
-        if asked.get("to", move.to) != move.to:
-            said = f"a reshard to {asked['to']} shard(s) is not over"
-            raise UsageError("reshard", "the replication group", said, f"--to {asked['to']}")
+        reshard = self._state.get("move") or {}
+        if reshard.get("to", move.to) != move.to:
+            problem = f"a reshard to {reshard['to']} shard(s) is not over"
+            raise UsageError("reshard", "the replication group", problem, f"--to {reshard['to']}")
         Resharder(self._stack).change(move.to, emit)
 
     def tell(self, event: str, fields: Mapping[str, object]) -> bool:
@@ -148,8 +148,8 @@ class Aws:
                     return False
                 forward.master.event(event, fields)
         except (StepError, MasterError) as error:
-            told = f"the master was not told ({error}); it watches the cache itself"
-            self._screen.say(told.replace("\n", " "))
+            note = f"the master was not told ({error}); it watches the cache itself"
+            self._screen.say(note.replace("\n", " "))
             return False
         return True
 
@@ -206,8 +206,8 @@ class Aws:
         function = self._stack.exports("audit").get("auditFunctionName")
         resource = f"function {function}"
         if not function:
-            said = f"its function cannot be asked: {self._stack.deployed.why_not}"
-            raise UsageError("audit", f"stack {self._stack.name}", said, "audit a run before its stack is destroyed")
+            problem = f"its function cannot be asked: {self._stack.deployed.why_not}"
+            raise UsageError("audit", f"stack {self._stack.name}", problem, "audit a run before its stack is destroyed")
 
         def invoke() -> dict[str, Any]:
             with asking("audit", resource, "lambda:InvokeFunction"):
@@ -218,12 +218,12 @@ class Aws:
             if answer.get("FunctionError"):
                 raise StepError("audit", resource, f"it failed: {body[:500].decode(errors='replace')}", again)
             try:
-                told: Any = json.loads(body)
+                audited: Any = json.loads(body)
             except ValueError:
-                told = None
-            if not isinstance(told, dict):
+                audited = None
+            if not isinstance(audited, dict):
                 raise StepError("audit", resource, f"an answer that is no audit: {body[:200]!r}", again)
-            return told
+            return audited
 
         return self._ask(invoke)
 
@@ -233,8 +233,8 @@ class Aws:
         run_id = self._state.get("run_id")
         if run_id and not self._state.done("collect") and not self._sure:
             kept = "the bucket is kept, but not CloudWatch's metrics" if settings.keep_results else "nothing is kept"
-            said = f"it is not collected ({kept})"
-            raise UsageError("destroy", f"run {run_id}", said, "python -m experiment collect; or --yes")
+            problem = f"it is not collected ({kept})"
+            raise UsageError("destroy", f"run {run_id}", problem, "python -m experiment collect; or --yes")
         leftovers.destroy(stack, keep=settings.keep_results)
         self._state.save(destroyed_unix_s=self._stack.cloud.clock())
 
@@ -248,8 +248,8 @@ class Aws:
         lines = [f"Stack {self._stack.name} is up, or partly so, and costs money: {costs_text}."]
         if state.get("run_id") and not state.done("wait"):
             lines.append(f"Run {state.get('run_id')} goes on by itself, and is written to the bucket.")
-        if asked := state.get("move"):
-            lines.append(f"The reshard from {asked['from']} to {asked['to']} shard(s) goes on at AWS by itself.")
+        if reshard := state.get("move"):
+            lines.append(f"The reshard from {reshard['from']} to {reshard['to']} shard(s) goes on at AWS by itself.")
         lines.append("To go on: the same command again. To stop it all: python -m experiment destroy")
         return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from experiment import program
 from experiment.aws import permissions
-from experiment.aws.provider_calls import Call, CallTarget, TypeRow, table
+from experiment.aws.provider_calls import CallTarget, ProviderCall, TypeRow, table
 from experiment.errors import OK, StepError
 from infra import settings as stack_settings
 from infra.naming import named
@@ -57,8 +57,8 @@ class Writer:
         self._names: dict[str, list[str]] = {}
         self._attached: list[str] = []
         for resource in declared:
-            given = permissions.NAME_GIVEN.get(resource.type)
-            name = str(resource.inputs[given]) if given else resource.name + permissions.RANDOM
+            name_input = permissions.NAME_GIVEN.get(resource.type)
+            name = str(resource.inputs[name_input]) if name_input else resource.name + permissions.RANDOM
             self._names.setdefault(resource.type, []).append(name)
             if resource.type == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
                 self._attached.append(str(resource.inputs["policyArn"]))
@@ -86,7 +86,7 @@ class Writer:
             written.append(statement | ({"Condition": json.loads(condition)} if condition else {}))
         return written
 
-    def _allow(self, call: Call, target: CallTarget) -> None:
+    def _allow(self, call: ProviderCall, target: CallTarget) -> None:
         action, title = call.action, call.service.capitalize()
         kind = _word(target.kind)
         match target.how:
@@ -106,7 +106,9 @@ class Writer:
             case _:
                 self._add(f"{title}Untagged", action, [_arn(call.service, target.kind)])
 
-    def _named(self, call: Call, target: CallTarget) -> tuple[str, str, list[str], Mapping[str, list[str]], str]:
+    def _named(
+        self, call: ProviderCall, target: CallTarget
+    ) -> tuple[str, str, list[str], Mapping[str, list[str]], str]:
         """A named target's title, action, ARNs and condition; PassRole and the like have statements of their own."""
         title = call.service.capitalize()
         templates, of = permissions.NAMED[f"{call.service}:{target.kind}"]
@@ -115,11 +117,11 @@ class Writer:
         if call.action in permissions.SERVICE_KEY:
             services = sorted(
                 {
-                    other.service
+                    passed.service
                     for row in self._rows.values()
                     for same in row
                     if same.action == call.action
-                    for other in same.targets
+                    for passed in same.targets
                 }
             )
             name = call.action.split(":")[1]

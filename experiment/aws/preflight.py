@@ -28,12 +28,12 @@ STALL_S = 1.0
 
 
 @dataclass(frozen=True)
-class Check:
+class PreflightCheck:
     """One thing that was looked at."""
 
     name: str
     state: str
-    seen: str
+    detail: str
     todo: str = ""
 
 
@@ -76,10 +76,14 @@ def look(stack: Stack, state: State, shards: int | None = None) -> None:
     state.save(usd_per_hour=cost.usd_per_hour if len(cost.unknown) < len(cost.lines) else None)
 
 
-def _show(stack: Stack, checks: Sequence[Check]) -> None:
+def _show(stack: Stack, checks: Sequence[PreflightCheck]) -> None:
     stack.screen.table(
         [
-            (check.state, check.name, check.seen + (f"\n-> {check.todo}" if check.todo and check.state != OK else ""))
+            (
+                check.state,
+                check.name,
+                check.detail + (f"\n-> {check.todo}" if check.todo and check.state != OK else ""),
+            )
             for check in checks
         ]
     )
@@ -88,45 +92,51 @@ def _show(stack: Stack, checks: Sequence[Check]) -> None:
         raise UsageError(
             "preflight",
             ", ".join(check.name for check in failed),
-            "; ".join(check.seen for check in failed),
+            "; ".join(check.detail for check in failed),
             "; ".join(check.todo for check in failed),
         )
 
 
-def machine(*, port_forward: bool, which: Callable[[str], str | None] = shutil.which) -> list[Check]:
+def machine(*, port_forward: bool, which: Callable[[str], str | None] = shutil.which) -> list[PreflightCheck]:
     """The programs that a run needs on this machine."""
     checks = [
-        Check("Pulumi", OK, which("pulumi") or "")
+        PreflightCheck("Pulumi", OK, which("pulumi") or "")
         if which("pulumi")
-        else Check("Pulumi", FAIL, "no `pulumi` on PATH", "install the Pulumi CLI (docs/aws.md)")
+        else PreflightCheck("Pulumi", FAIL, "no `pulumi` on PATH", "install the Pulumi CLI (docs/aws.md)")
     ]
     docker = docker_problem(os.environ.get("DOCKER_HOST") or DEFAULT_DOCKER_HOST)
-    checks.append(Check("Docker", FAIL, docker, "start it") if docker else Check("Docker", OK, "answers"))
+    checks.append(
+        PreflightCheck("Docker", FAIL, docker, "start it") if docker else PreflightCheck("Docker", OK, "answers")
+    )
     if which("session-manager-plugin"):
-        checks.append(Check("session-manager-plugin", OK, which("session-manager-plugin") or ""))
+        checks.append(PreflightCheck("session-manager-plugin", OK, which("session-manager-plugin") or ""))
     elif port_forward:
         todo = "install AWS's session-manager-plugin, or `pulumi config set loadAutostart true`"
-        checks.append(Check("session-manager-plugin", FAIL, "not on PATH; the load is started through it", todo))
+        checks.append(
+            PreflightCheck("session-manager-plugin", FAIL, "not on PATH; the load is started through it", todo)
+        )
     else:
         todo = "install it to open the web UI"
-        checks.append(Check("session-manager-plugin", WARN, "not on PATH; loadAutostart starts the load", todo))
+        checks.append(
+            PreflightCheck("session-manager-plugin", WARN, "not on PATH; loadAutostart starts the load", todo)
+        )
     return checks
 
 
-def account(cloud: Cloud, hours: float) -> list[Check]:
+def account(cloud: Cloud, hours: float) -> list[PreflightCheck]:
     """Who asks, where, for how long the credentials last, and whether the clocks agree."""
     if not (cloud.region or cloud.session.region_name):
-        return [Check("region", FAIL, "none is set", "pulumi config set aws:region eu-west-1")]
+        return [PreflightCheck("region", FAIL, "none is set", "pulumi config set aws:region eu-west-1")]
     with asking("preflight", "credentials", "sts:GetCallerIdentity"):
         who = cloud.sts.get_caller_identity()
     checks = [
-        Check("region", OK, cloud.region or cloud.session.region_name or ""),
-        Check("credentials", OK, f"{who['Arn']} in account {who['Account']}"),
+        PreflightCheck("region", OK, cloud.region or cloud.session.region_name or ""),
+        PreflightCheck("credentials", OK, f"{who['Arn']} in account {who['Account']}"),
     ]
     left = credentials_last(cloud)
     if left is not None and left < hours * 3600:
         checks.append(
-            Check(
+            PreflightCheck(
                 "credentials' end",
                 WARN,
                 f"they end in {left / 60:.0f} min, a run takes about {hours * 60:.0f} min",
@@ -136,11 +146,11 @@ def account(cloud: Cloud, hours: float) -> list[Check]:
     offset = cloud.measure_clock()
     text = f"AWS's is {offset.seconds:+.1f} s (give or take {offset.uncertainty_s:.1f} s)"
     if abs(offset.seconds) > 240:
-        checks.append(Check("clock", FAIL, text, "set this machine's clock: AWS refuses signatures 5 min off"))
+        checks.append(PreflightCheck("clock", FAIL, text, "set this machine's clock: AWS refuses signatures 5 min off"))
     elif offset.known_wrong:
-        checks.append(Check("clock", WARN, text, "corrected for; better to set this machine's clock"))
+        checks.append(PreflightCheck("clock", WARN, text, "corrected for; better to set this machine's clock"))
     else:
-        checks.append(Check("clock", OK, text))
+        checks.append(PreflightCheck("clock", OK, text))
     return checks
 
 
@@ -153,26 +163,26 @@ def credentials_last(cloud: Cloud) -> float | None:
 
 def needs(settings: Settings, load: LoadFacts, shards: int, deployed_shards: int) -> list[Quota]:
     """What the stack will add to the account, as quotas count it. `deployed_shards` is 0 before the first `up`."""
-    each = 1 + settings.replicas_per_shard
+    nodes_a_shard = 1 + settings.replicas_per_shard
     fresh = deployed_shards == 0
     vcpu = 1 + settings.load_tasks
-    found = [
-        Quota("ElastiCache nodes in one cluster", "elasticache", "L-AF354865", shards * each),
+    quotas = [
+        Quota("ElastiCache nodes in one cluster", "elasticache", "L-AF354865", shards * nodes_a_shard),
         Quota(
             "ElastiCache nodes in the region",
             "elasticache",
             "L-DFE45DF3",
-            max(0, shards - deployed_shards) * each,
+            max(0, shards - deployed_shards) * nodes_a_shard,
             _cache_nodes,
         ),
     ]
     if fresh:
-        found += [
+        quotas += [
             Quota("Fargate vCPU", "fargate", "L-3032A538", vcpu),
             Quota("VPCs in the region", "vpc", "L-F678F1CE", 1, _vpcs),
             Quota("elastic addresses", "ec2", "L-0263D0A3", 1, _addresses),
         ]
-    found.append(
+    quotas.append(
         Quota(
             "Lambda concurrency",
             "lambda",
@@ -181,34 +191,34 @@ def needs(settings: Settings, load: LoadFacts, shards: int, deployed_shards: int
             default=f"{load.peak_per_s:g} arrivals/s at {CALL_S:g} s a call",
         )
     )
-    return found
+    return quotas
 
 
-def quotas(cloud: Cloud, wanted: list[Quota], load: LoadFacts) -> Iterator[Check]:
+def quotas(cloud: Cloud, needed: list[Quota], load: LoadFacts) -> Iterator[PreflightCheck]:
     """Each quota against what is needed; a quota that cannot be read is a warning, never a pass."""
-    for quota in wanted:
+    for quota in needed:
         try:
             limit = _limit(cloud, quota)
             used = quota.used(cloud)
         except StepError as error:
-            yield Check(quota.name, WARN, f"unknown: {error.said}", "see Service Quotas in the console")
+            yield PreflightCheck(quota.name, WARN, f"unknown: {error.said}", "see Service Quotas in the console")
             continue
         if limit is None:
-            yield Check(quota.name, WARN, f"needs {quota.needs:g}; the limit is unknown", "see Service Quotas")
+            yield PreflightCheck(quota.name, WARN, f"needs {quota.needs:g}; the limit is unknown", "see Service Quotas")
             continue
         total = quota.needs + (used or 0)
         in_use = "" if used is None else f", {used:g} in use"
-        seen = f"limit {limit:g}{in_use}, needs {quota.needs:g}{f' ({quota.default})' if quota.default else ''}"
+        figures = f"limit {limit:g}{in_use}, needs {quota.needs:g}{f' ({quota.default})' if quota.default else ''}"
         raise_it = f"ask for more: Service Quotas, {quota.service}, {quota.code}"
         if total > limit:
-            yield Check(quota.name, FAIL, seen, raise_it)
+            yield PreflightCheck(quota.name, FAIL, figures, raise_it)
         elif quota.service == "lambda" and limit < load.peak_per_s * STALL_S:
             stall = (
                 f"a stall of {STALL_S:g} s wants {load.peak_per_s * STALL_S:.0f} environments, the rest is throttled"
             )
-            yield Check(quota.name, WARN, f"{seen}; {stall}", raise_it)
+            yield PreflightCheck(quota.name, WARN, f"{figures}; {stall}", raise_it)
         else:
-            yield Check(quota.name, OK, seen)
+            yield PreflightCheck(quota.name, OK, figures)
 
 
 def _limit(cloud: Cloud, quota: Quota) -> float | None:

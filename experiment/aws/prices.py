@@ -121,12 +121,12 @@ class Measured:
 
 def items(settings: Settings, load: LoadFacts, shards: int, measured: Measured | None = None) -> list[Item]:
     """Everything in the stack that costs; `shards` is the largest number it will have."""
-    seen = measured or Measured()
+    known = measured or Measured()
     engine = settings.cache_engine.split()[0].capitalize()
-    calls = seen.calls if seen.calls is not None else float(load.arrivals)
-    call_s = seen.call_s_in_all if seen.call_s_in_all is not None else calls * CALL_S
-    guessed_s = "" if seen.call_s_in_all is not None else f"{CALL_S * 1000:.0f} ms a call"
-    lcu = seen.lcu_hours if seen.lcu_hours is not None else calls / CALLS_PER_LCU_HOUR
+    calls = known.calls if known.calls is not None else float(load.arrivals)
+    call_s = known.call_s_in_all if known.call_s_in_all is not None else calls * CALL_S
+    guessed_s = "" if known.call_s_in_all is not None else f"{CALL_S * 1000:.0f} ms a call"
+    lcu = known.lcu_hours if known.lcu_hours is not None else calls / CALLS_PER_LCU_HOUR
     tasks = settings.load_tasks
     return [
         Item(
@@ -161,7 +161,7 @@ def items(settings: Settings, load: LoadFacts, shards: int, measured: Measured |
             "LCUUsage",
             {"productFamily": "Load Balancer-Application"},
             per_run=lcu,
-            assumed="" if seen.lcu_hours is not None else "a new connection per arrival is what counts",
+            assumed="" if known.lcu_hours is not None else "a new connection per arrival is what counts",
         ),
         Item("function calls", "AWSLambda", "Request", {"group": "AWS-Lambda-Requests"}, per_run=calls),
         Item(
@@ -184,11 +184,11 @@ def items(settings: Settings, load: LoadFacts, shards: int, measured: Measured |
     ]
 
 
-def estimate(cloud: Cloud, wanted: Sequence[Item], hours: float) -> Estimate:
+def estimate(cloud: Cloud, priced: Sequence[Item], hours: float) -> Estimate:
     """Ask for each item's price. What cannot be asked or found is said, never guessed."""
     lines: list[Line] = []
     refused = ""
-    for item in wanted:
+    for item in priced:
         if refused:
             lines.append(Line(item, None, refused))
             continue
@@ -228,9 +228,9 @@ def _usage_type(product: Mapping[str, Any]) -> str:
     return str(product.get("product", {}).get("attributes", {}).get("usagetype", ""))
 
 
-def _is_regional(usage_type: str, wanted: str) -> bool:
+def _is_regional(usage_type: str, ending: str) -> bool:
     """`EUW1-NatGateway-Hours` is the thing in a region, `NatGateway-Hours` in us-east-1; nothing else may precede."""
-    prefix = usage_type[: len(usage_type) - len(wanted)]
+    prefix = usage_type[: len(usage_type) - len(ending)]
     return prefix == "" or (prefix.endswith("-") and prefix.count("-") == 1 and prefix[:-1].isalnum())
 
 

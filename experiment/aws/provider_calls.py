@@ -42,7 +42,7 @@ class CallTarget:
 
 
 @dataclass(frozen=True)
-class Call:
+class ProviderCall:
     """One action and everything that AWS checks it against."""
 
     action: str
@@ -61,9 +61,9 @@ class TypeRow:
     type: str
     source: tuple[str, ...]
     defaults: Mapping[str, Any]
-    calls: Mapping[str, tuple[Call, ...]]
+    calls: Mapping[str, tuple[ProviderCall, ...]]
 
-    def __iter__(self) -> Iterator[Call]:
+    def __iter__(self) -> Iterator[ProviderCall]:
         """Every call, phase by phase."""
         return (call for phase in PHASES for call in self.calls.get(phase, ()))
 
@@ -78,31 +78,31 @@ def table() -> Mapping[str, TypeRow]:
     """Every row by its type."""
     rows: dict[str, TypeRow] = {}
     for file in sorted(FOLDER.glob("*.yml")):
-        for kind, given in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+        for kind, content in yaml.safe_load(file.read_text(encoding="utf-8")).items():
             if kind in rows:
                 raise ValueError(f"{file.name}: {kind}: has a row already; one row a resource type is allowed")
-            rows[kind] = row(kind, given)
+            rows[kind] = row(kind, content)
     return rows
 
 
-def row(kind: str, given: Mapping[str, Any]) -> TypeRow:
+def row(kind: str, content: Mapping[str, Any]) -> TypeRow:
     """One row from what YAML made of it."""
-    unknown = set(given) - {"source", "defaults", *PHASES}
+    unknown = set(content) - {"source", "defaults", *PHASES}
     if unknown:
         raise ValueError(f"{kind}: {', '.join(sorted(unknown))}: allowed are source, defaults, {', '.join(PHASES)}")
     calls = {
-        phase: tuple(Call(action, _targets(kind, action, text)) for action, text in given[phase].items())
+        phase: tuple(ProviderCall(action, _targets(kind, action, text)) for action, text in content[phase].items())
         for phase in PHASES
-        if phase in given
+        if phase in content
     }
-    return TypeRow(kind, tuple(given["source"]), given.get("defaults", {}), calls)
+    return TypeRow(kind, tuple(content["source"]), content.get("defaults", {}), calls)
 
 
 def _targets(kind: str, action: str, text: str) -> tuple[CallTarget, ...]:
-    found: list[CallTarget] = []
+    targets: list[CallTarget] = []
     for part in text.split(", "):
         match = _TARGET.fullmatch(part)
         if match is None:
             raise ValueError(f"{kind}: {action}: {part!r}: allowed is any, or such as `tagged subnet`")
-        found.append(CallTarget(match["how"] or match["how_of"], match["kind"] or "", match["service"] or ""))
-    return tuple(found)
+        targets.append(CallTarget(match["how"] or match["how_of"], match["kind"] or "", match["service"] or ""))
+    return tuple(targets)

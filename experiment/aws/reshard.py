@@ -20,7 +20,7 @@ UNTOUCHED_S = 180.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Settled:
     """What became of a reshard."""
 
     group: Group
@@ -61,7 +61,7 @@ def wait_until_settled(
     seen: Callable[[Group], None] = lambda _group: None,
     ask: Callable[[Callable[[], Group]], Group] = lambda describe_it: describe_it(),
     limit_s: float = 2 * 3600.0,
-) -> Outcome:
+) -> Settled:
     """Wait until nothing is being changed any more, and say how the group then differs from `shards` whole shards.
 
     `ask` wraps every call (to wait for renewed credentials); `seen` is told every answer.
@@ -75,12 +75,12 @@ def wait_until_settled(
         problems = layout_problems(group, shards)
         # A group that is as asked for needs no second opinion: no answer from the past can look like it.
         if group.available and not problems:
-            return Outcome(group, (), changed=True)
+            return Settled(group, (), changed=True)
         changed = changed or not group.available
         agreeing = agreeing + 1 if group.available else 0
         waited = cloud.clock() - began
         if agreeing >= AGREEING and (changed or waited >= UNTOUCHED_S):
-            return Outcome(group, tuple(problems), changed)
+            return Settled(group, tuple(problems), changed)
         if waited > limit_s:
             raise StepError(
                 "reshard",
@@ -106,8 +106,8 @@ class Resharder:
         """
         group = self._describe()
         if not group.available:
-            said = f"it is being changed ({group.status})"
-            raise StepError("reshard", self._group_id, said, "wait for it, then try again")
+            problem = f"it is being changed ({group.status})"
+            raise StepError("reshard", self._group_id, problem, "wait for it, then try again")
         if layout_problems(group, to):
             return group.owners
         self._reconcile(to)
@@ -127,13 +127,13 @@ class Resharder:
             stack.screen.say("AWS is still at it; waiting for its end")
         outcome = wait_until_settled(stack.cloud, self._group_id, to, seen=self._show, ask=stack.patiently)
         if outcome.problems:
-            said = "; ".join(outcome.problems)
+            problems = "; ".join(outcome.problems)
             pulumi = f" Pulumi said: {failure.said}" if failure else ""
             rolled_back = " (AWS ended or rolled back the change)" if outcome.changed else " (AWS was never asked)"
             raise StepError(
                 "reshard",
                 f"replication group {self._group_id}",
-                f"it is available, but {said}{rolled_back}.{pulumi}",
+                f"it is available, but {problems}{rolled_back}.{pulumi}",
                 f"read its events in the ElastiCache console; `python -m experiment reshard --to {to}` tries again",
             )
         stack.screen.say(f"{self._group_id} has {to} shard(s); all 16,384 slots have an owner")

@@ -27,10 +27,10 @@ def task_runs(cloud: Cloud, task_arn: str) -> bool:
     cluster = task_arn.rpartition("/")[0].rpartition("/")[2]  # arn:...:task/CLUSTER/ID
     with asking("wait", f"task {task_arn}", "ecs:DescribeTasks"):
         try:
-            told = cloud.ecs.describe_tasks(cluster=cluster, tasks=[task_arn])["tasks"]
+            described = cloud.ecs.describe_tasks(cluster=cluster, tasks=[task_arn])["tasks"]
         except cloud.ecs.exceptions.ClusterNotFoundException:
             return False
-    return any(task.get("lastStatus") not in ("STOPPED", "DEPROVISIONING") for task in told)
+    return any(task.get("lastStatus") not in ("STOPPED", "DEPROVISIONING") for task in described)
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def _wait_for(plugin: subprocess.Popen[bytes], port: int, step: str, name: str) 
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         if plugin.poll() is not None:
-            said = plugin.stderr.read().decode(errors="replace").strip() if plugin.stderr else ""
-            raise StepError(step, name, f"the port-forward ended: {said[-500:] or plugin.returncode}", "try again")
+            message = plugin.stderr.read().decode(errors="replace").strip() if plugin.stderr else ""
+            raise StepError(step, name, f"the port-forward ended: {message[-500:] or plugin.returncode}", "try again")
         if time.monotonic() > until:
             raise StepError(step, name, f"the port-forward did not answer within {PLUGIN_S:.0f} s", "try again")
         time.sleep(0.2)

@@ -14,7 +14,7 @@ from contract import profiles
 from contract.schedule import Schedule
 from loadgen.clock import Clock
 from loadgen.leases import Piece
-from loadgen.messages import Orders, Plan, Report
+from loadgen.messages import Orders, Report, RunPlan
 from loadgen.resolver import Resolver, Target
 from loadgen.sender import Limits, Sender
 
@@ -101,7 +101,7 @@ class Agent:
             self._sender.orders.append([Piece(*piece) for piece in orders["pieces"]])
         self._bye = orders["bye"]
 
-    def _begin(self, run: str, plan: Plan) -> None:
+    def _begin(self, run: str, plan: RunPlan) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         gc.collect()
         gc.freeze()  # what Locust brought along need not be looked through again while sends are due

@@ -6,7 +6,7 @@ from typing import NotRequired, TypedDict
 from loadgen.leases import Piece
 
 
-class Plan(TypedDict):
+class RunPlan(TypedDict):
     """A run, as a worker needs to know it."""
 
     profile: str
@@ -46,4 +46,4 @@ class Orders(TypedDict):
     lost: bool
     pieces: Sequence[Piece]
     bye: bool
-    plan: NotRequired[Plan]
+    plan: NotRequired[RunPlan]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from contract.profiles import Profile
-from loadgen.messages import Plan
+from loadgen.messages import RunPlan
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class RunSpec:
     max_in_flight: int = 8192
     late_threshold_ms: float = 10.0
 
-    def plan(self, start_unix_s: float) -> Plan:
+    def plan(self, start_unix_s: float) -> RunPlan:
         """What a worker needs to know of it."""
         return {
             "profile": self.profile.text,

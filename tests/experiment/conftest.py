@@ -20,7 +20,7 @@ BUCKET = "results"
 Answer = Callable[..., dict[str, Any]]
 
 
-class Clock:
+class SleepingClock:
     """A clock that sleeping moves, so that waiting two hours takes no time."""
 
     def __init__(self, now: float = 1_763_823_600.0) -> None:
@@ -94,13 +94,13 @@ def in_turn(*answers: Any) -> Answer:
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> SleepingClock:
     """A clock that only sleeping moves."""
-    return Clock()
+    return SleepingClock()
 
 
 @pytest.fixture
-def cloud_of(clock: Clock) -> Callable[..., Cloud]:
+def cloud_of(clock: SleepingClock) -> Callable[..., Cloud]:
     """A Cloud made of scripted clients."""
 
     def make(**clients: Any) -> Cloud:

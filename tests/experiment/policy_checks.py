@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from experiment.aws import permissions, policy
-from experiment.aws.provider_calls import Call, CallTarget, TypeRow
+from experiment.aws.provider_calls import CallTarget, ProviderCall, TypeRow
 from tests.aws.auditor import parliament
 from tests.experiment import reference
 from tests.experiment.iam import OPERATORS, IamRequest, allowed
@@ -75,7 +75,7 @@ class StackNames:
             found.append(arn)
         return found
 
-    def requests(self, call: Call, target: CallTarget) -> list[IamRequest]:
+    def requests(self, call: ProviderCall, target: CallTarget) -> list[IamRequest]:
         """What AWS decides on for one target of a call, at the moment of the call."""
         context = dict(CALLER)
         if target.service:
@@ -108,7 +108,7 @@ def _made_by(row: TypeRow) -> list[str]:
 
 def asked(
     program: Program, stack: StackNames, rows: Mapping[str, TypeRow]
-) -> Iterator[tuple[Call, CallTarget, IamRequest]]:
+) -> Iterator[tuple[ProviderCall, CallTarget, IamRequest]]:
     """Every request that deploying, changing and destroying this program makes."""
     declared = {resource.type for resource in program}
     for row in rows.values():

@@ -8,7 +8,7 @@ import pytest
 from experiment.aws import agent
 from experiment.aws.cloud import Cloud
 from experiment.errors import StepError
-from tests.experiment.conftest import Clock, in_turn, refuse, scripted
+from tests.experiment.conftest import SleepingClock, in_turn, refuse, scripted
 
 CloudOf = Callable[..., Cloud]
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/dev-load/0123456789abcdef"
@@ -29,12 +29,12 @@ def ecs(*tasks: dict[str, Any]) -> Any:
     return scripted("ecs", list_tasks=in_turn({"taskArns": [TASK]}), describe_tasks=in_turn(*tasks))
 
 
-def ask(cloud: Cloud, say: Callable[[str], None] = lambda _text: None) -> agent.Session:
+def ask(cloud: Cloud, say: Callable[[str], None] = lambda _text: None) -> agent.MasterSession:
     """What `start` asks for."""
     return agent.session(cloud, "dev-load", "dev-master", step="start", ports=PORTS, say=say)
 
 
-def test_a_session_waits_for_the_ssm_agent(cloud_of: CloudOf, clock: Clock) -> None:
+def test_a_session_waits_for_the_ssm_agent(cloud_of: CloudOf, clock: SleepingClock) -> None:
     """A running container whose agent is still starting refuses every session."""
     client = ecs(task(None, "PENDING"), task(None), task("PENDING"), task("RUNNING"))
     ssm = scripted("ssm", start_session=in_turn(ANSWER))
@@ -76,7 +76,7 @@ def test_a_master_that_was_replaced_meanwhile_is_found(cloud_of: CloudOf) -> Non
     ],
 )
 def test_the_wait_ends_and_says_what_was_seen_last(
-    answers: list[dict[str, Any]], said: str, cloud_of: CloudOf, clock: Clock
+    answers: list[dict[str, Any]], said: str, cloud_of: CloudOf, clock: SleepingClock
 ) -> None:
     """Not for ever, and not as `try again` without a cause."""
     ssm = scripted("ssm", start_session=in_turn(refuse("TargetNotConnected")))
@@ -87,14 +87,14 @@ def test_the_wait_ends_and_says_what_was_seen_last(
     assert 300 <= clock.slept <= 310
 
 
-def test_a_task_without_an_agent_is_not_waited_for(cloud_of: CloudOf, clock: Clock) -> None:
+def test_a_task_without_an_agent_is_not_waited_for(cloud_of: CloudOf, clock: SleepingClock) -> None:
     """Deployed without enableExecuteCommand it never gets one."""
     with pytest.raises(StepError, match="enableExecuteCommand is false"):
         ask(cloud_of(ecs=ecs(task(None, enableExecuteCommand=False)), ssm=scripted("ssm")))
     assert clock.slept == 0
 
 
-def test_a_refused_session_is_an_error_at_once(cloud_of: CloudOf, clock: Clock) -> None:
+def test_a_refused_session_is_an_error_at_once(cloud_of: CloudOf, clock: SleepingClock) -> None:
     """Only a target that is not connected yet is waited for: a missing permission stays missing."""
     ssm = scripted("ssm", start_session=in_turn(refuse("AccessDeniedException", status=403)))
     with pytest.raises(StepError, match="allow ssm:StartSession"):

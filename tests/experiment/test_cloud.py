@@ -17,7 +17,7 @@ from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from experiment.aws.asking import asking, text_means_expired
 from experiment.aws.cloud import CONFIG, ClockOffset, Cloud
 from experiment.errors import ExpiredError, OfflineError, StepError
-from tests.experiment.conftest import Clock, in_turn, refuse, scripted
+from tests.experiment.conftest import SleepingClock, in_turn, refuse, scripted
 
 CloudOf = Callable[..., Cloud]
 
@@ -59,7 +59,7 @@ class _Raw:
 
 @pytest.mark.parametrize(("ahead_s", "known_wrong"), [(0.0, False), (0.9, False), (30.0, True), (-400.0, True)])
 def test_the_clocks_offset_is_measured_and_used(
-    ahead_s: float, known_wrong: bool, cloud_of: CloudOf, clock: Clock
+    ahead_s: float, known_wrong: bool, cloud_of: CloudOf, clock: SleepingClock
 ) -> None:
     """The Date of an answer has whole seconds: an offset below that is none, one above it is corrected for."""
     clock.now = 1_763_823_600.5
@@ -112,7 +112,7 @@ def test_credentials_renewed_meanwhile_are_read_again(monkeypatch: pytest.Monkey
     """After `aws sso login` in another terminal the next call uses the new credentials, without a restart."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    clock = Clock()
+    clock = SleepingClock()
     cloud = Cloud("eu-west-1", clock=clock, sleep=clock.sleep)
     used: list[str] = []
 
@@ -131,7 +131,7 @@ def test_credentials_renewed_meanwhile_are_read_again(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("reached", "waits"), [(True, True), (False, False)])
 def test_a_network_that_worked_before_is_waited_for(
-    reached: bool, waits: bool, cloud_of: CloudOf, clock: Clock
+    reached: bool, waits: bool, cloud_of: CloudOf, clock: SleepingClock
 ) -> None:
     """A laptop that changes its network in minute 30 must not lose the reshard; a mistyped region is told at once."""
     answer = {"UserId": "u", "Account": "1", "Arn": "arn:aws:iam::1:user/somebody"}
@@ -150,7 +150,7 @@ def test_a_network_that_worked_before_is_waited_for(
     assert clock.slept == 20
 
 
-def test_patience_begins_when_something_goes_wrong(cloud_of: CloudOf, clock: Clock) -> None:
+def test_patience_begins_when_something_goes_wrong(cloud_of: CloudOf, clock: SleepingClock) -> None:
     """Credentials that end in minute 20 of an audit are waited for like those that end in its first."""
     cloud, tries = cloud_of(), iter([True, False])
 
@@ -163,7 +163,7 @@ def test_patience_begins_when_something_goes_wrong(cloud_of: CloudOf, clock: Clo
     assert cloud.patiently(ask, lambda _text: None, 900) == "answer"
 
 
-def test_a_network_that_stays_away_ends_the_step(cloud_of: CloudOf, clock: Clock) -> None:
+def test_a_network_that_stays_away_ends_the_step(cloud_of: CloudOf, clock: SleepingClock) -> None:
     """The same command goes on later."""
     answer = {"UserId": "u", "Account": "1", "Arn": "arn:aws:iam::1:user/somebody"}
     offline = ReadTimeoutError(endpoint_url="https://sts.eu-west-1.amazonaws.com")
@@ -179,7 +179,7 @@ def test_threads_that_ask_first_share_one_client(monkeypatch: pytest.MonkeyPatch
     together = threading.Barrier(2)
     met: list[bool] = []
 
-    class Session:
+    class SlowSession:
         region_name = "eu-west-1"
 
         def client(self, *_: Any, **__: Any) -> object:
@@ -188,7 +188,7 @@ def test_threads_that_ask_first_share_one_client(monkeypatch: pytest.MonkeyPatch
                 met.append(True)
             return object()
 
-    monkeypatch.setattr(boto3, "Session", lambda **_: Session())
+    monkeypatch.setattr(boto3, "Session", lambda **_: SlowSession())
     cloud = Cloud("eu-west-1")
     with ThreadPoolExecutor(4) as pool:
         clients = list(pool.map(lambda _: cloud.client("lambda"), range(4)))

@@ -16,7 +16,7 @@ from experiment.aws.cloud import Cloud
 from experiment.errors import ExpiredError, OfflineError
 from recorder.shipper import Shipper, put_json
 from tests.experiment.answers import GROUP, TWO, group
-from tests.experiment.conftest import BUCKET, Clock, in_turn, refuse, scripted
+from tests.experiment.conftest import BUCKET, SleepingClock, in_turn, refuse, scripted
 from tools.synthetic import STARTED_AT, Synthetic, write
 
 CloudOf = Callable[..., Cloud]
@@ -124,7 +124,9 @@ EXPORTS = {
 }
 
 
-def test_metrics_complete_the_run(bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path) -> None:
+def test_metrics_complete_the_run(
+    bucket_with_run: Any, cloud_of: CloudOf, clock: SleepingClock, tmp_path: Path
+) -> None:
     """What the master could not write any more is in the folder, and the report reads CloudWatch's metrics of it."""
     clock.now = STARTED_AT + 400
     done = fetch(cloud_of(**account(bucket_with_run)), tmp_path / "runs")
@@ -145,7 +147,7 @@ def test_metrics_complete_the_run(bucket_with_run: Any, cloud_of: CloudOf, clock
 
 
 def test_the_runs_last_minute_is_waited_for(
-    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+    bucket_with_run: Any, cloud_of: CloudOf, clock: SleepingClock, tmp_path: Path
 ) -> None:
     """`run` collects as soon as the load is over, and CloudWatch has a minute's values up to three minutes later."""
     clock.now = STARTED_AT + 160
@@ -167,7 +169,7 @@ def test_the_runs_last_minute_is_waited_for(
 
 
 def test_metrics_that_cloudwatch_could_not_read_are_named(
-    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+    bucket_with_run: Any, cloud_of: CloudOf, clock: SleepingClock, tmp_path: Path
 ) -> None:
     """GetMetricData succeeds as a call while single queries of it fail: their gap is no zero."""
     clock.now = STARTED_AT + 400
@@ -185,7 +187,7 @@ def test_metrics_that_cloudwatch_could_not_read_are_named(
 
 
 def test_what_cannot_be_had_is_named_and_loses_nothing_else(
-    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+    bucket_with_run: Any, cloud_of: CloudOf, clock: SleepingClock, tmp_path: Path
 ) -> None:
     """A missing permission costs its own file, not the run."""
     clock.now = STARTED_AT + 400
@@ -198,7 +200,7 @@ def test_what_cannot_be_had_is_named_and_loses_nothing_else(
 
 
 def test_expired_credentials_in_the_middle_lose_nothing(
-    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+    bucket_with_run: Any, cloud_of: CloudOf, clock: SleepingClock, tmp_path: Path
 ) -> None:
     """The same command goes on, and no row is there twice."""
     clock.now = STARTED_AT + 400
@@ -212,7 +214,7 @@ def test_expired_credentials_in_the_middle_lose_nothing(
 
 
 def test_a_network_that_goes_away_in_the_middle_costs_no_evidence(
-    bucket_with_run: Any, cloud_of: CloudOf, clock: Clock, tmp_path: Path
+    bucket_with_run: Any, cloud_of: CloudOf, clock: SleepingClock, tmp_path: Path
 ) -> None:
     """It comes back: metrics that could not be asked for are not metrics that cannot be had."""
     clock.now = STARTED_AT + 400

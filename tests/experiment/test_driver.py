@@ -18,7 +18,7 @@ from experiment.plan import Move, Plan
 from experiment.screen import Screen
 from experiment.state import State
 from rehearsal import __main__ as here
-from tests.experiment.conftest import Clock
+from tests.experiment.conftest import SleepingClock
 from tests.experiment.world import RUN, World, outside
 
 PROFILE = """
@@ -53,7 +53,7 @@ def play_on_aws(folder: Path) -> Played:
 
 @pytest.fixture(params=["aws", pytest.param("here", marks=pytest.mark.rehearsal)])
 def played(
-    request: pytest.FixtureRequest, s3: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, s3: Any, tmp_path: Path, clock: SleepingClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Played]:
     """A whole experiment in each place."""
     if request.param == "here":

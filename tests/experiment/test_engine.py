@@ -26,7 +26,7 @@ pytestmark = [
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A checkout, a local backend of its own and stand-in providers, as the environment of this process."""
     with tempfile.TemporaryDirectory(prefix="engine-") as folder, docker_daemon() as docker_host:
-        prepared = real.Engine(Path(folder) / "engine", docker_host)
+        prepared = real.LocalEngine(Path(folder) / "engine", docker_host)
         for name in os.environ:
             monkeypatch.delenv(name)
         for name, value in prepared.environment.items():

@@ -10,7 +10,7 @@ from experiment.aws import leftovers
 from experiment.aws.alive import GONE, KINDS, Alive
 from experiment.aws.cloud import Cloud
 from experiment.errors import ExpiredError
-from tests.experiment.conftest import BUCKET, Clock, in_turn, refuse, scripted
+from tests.experiment.conftest import BUCKET, SleepingClock, in_turn, refuse, scripted
 
 CloudOf = Callable[..., Cloud]
 HERE = "eu-west-1:123456789012"
@@ -114,14 +114,14 @@ def account(tagged: list[str], interfaces: list[dict[str, Any]], *nat_states: st
     }
 
 
-def test_what_is_only_listed_is_not_left(cloud_of: CloudOf, clock: Clock) -> None:
+def test_what_is_only_listed_is_not_left(cloud_of: CloudOf, clock: SleepingClock) -> None:
     """A deleted NAT gateway and an inactive task definition are nobody's bill."""
     cloud = cloud_of(**account([NAT, DEFINITION], [], "deleting", "deleted"))
     assert leftovers.find(cloud, "p", "dev", keeps_results=True, vpc_id="vpc-1") == []
     assert clock.slept == 20
 
 
-def test_what_lives_is_left_after_some_tries(s3: Any, cloud_of: CloudOf, clock: Clock) -> None:
+def test_what_lives_is_left_after_some_tries(s3: Any, cloud_of: CloudOf, clock: SleepingClock) -> None:
     """It costs money for as long as nobody is told; the kept bucket is told beside it, and one that is gone is not."""
     buckets = [f"arn:aws:s3:::{BUCKET}", "arn:aws:s3:::another-of-before"]
     cloud = cloud_of(**account([NAT, *buckets], [], "available"), s3=s3)

@@ -48,7 +48,7 @@ def limits(cloud_of: CloudOf, *, concurrency: int = 1000, quotas: Any = None, no
     )
 
 
-def states(cloud: Cloud, settings: stack_settings.Settings, shards: int = 2) -> dict[str, preflight.Check]:
+def states(cloud: Cloud, settings: stack_settings.Settings, shards: int = 2) -> dict[str, preflight.PreflightCheck]:
     """The checks by name."""
     wanted = preflight.needs(settings, ORIGINAL, shards, deployed_shards=0)
     return {check.name: check for check in preflight.quotas(cloud, wanted, ORIGINAL)}
@@ -63,7 +63,7 @@ def test_an_account_with_room_passes(cloud_of: CloudOf, settings: stack_settings
     """Every quota is shown with its limit, what is in use and what is needed."""
     checks = states(limits(cloud_of), settings)
     assert {check.state for check in checks.values()} == {preflight.OK}
-    assert checks["ElastiCache nodes in the region"].seen == "limit 300, 10 in use, needs 4"
+    assert checks["ElastiCache nodes in the region"].detail == "limit 300, 10 in use, needs 4"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_new_accounts_lambda_concurrency_stops_the_run(
 def test_too_many_nodes_stop_the_run(cloud_of: CloudOf, settings: stack_settings.Settings) -> None:
     """What is in use counts, over all pages, and so does the shard that is added."""
     check = states(limits(cloud_of, nodes=297), settings)["ElastiCache nodes in the region"]
-    assert (check.state, check.seen) == ("fail", "limit 300, 297 in use, needs 4")
+    assert (check.state, check.detail) == ("fail", "limit 300, 297 in use, needs 4")
     assert "L-DFE45DF3" in check.todo
 
 
@@ -94,7 +94,7 @@ def test_a_quota_that_was_never_changed_is_aws_default(cloud_of: CloudOf, settin
         get_aws_default_service_quota=in_turn(quota(6.0)),
     )
     check = states(limits(cloud_of, quotas=client), settings)["Fargate vCPU"]
-    assert (check.state, check.seen) == ("ok", "limit 6, needs 4")
+    assert (check.state, check.detail) == ("ok", "limit 6, needs 4")
 
 
 def test_a_quota_that_may_not_be_read_is_no_pass(cloud_of: CloudOf, settings: stack_settings.Settings) -> None:
@@ -104,7 +104,7 @@ def test_a_quota_that_may_not_be_read_is_no_pass(cloud_of: CloudOf, settings: st
     )
     check = states(limits(cloud_of, quotas=client), settings)["Fargate vCPU"]
     assert check.state == "warn"
-    assert "not authorized" in check.seen
+    assert "not authorized" in check.detail
 
 
 def product(usage_type: str, *dimensions: tuple[str, str]) -> str:

@@ -9,13 +9,13 @@ from experiment.aws import reshard
 from experiment.aws.cloud import Cloud
 from experiment.errors import ExpiredError, StepError
 from tests.experiment.answers import GROUP, ONE, TWO, group
-from tests.experiment.conftest import Clock, in_turn, refuse, scripted
+from tests.experiment.conftest import SleepingClock, in_turn, refuse, scripted
 
 CloudOf = Callable[..., Cloud]
 MOVING = group(*ONE, "", status="modifying", percent=20.0)
 
 
-def settle(cloud: Cloud, shards: int = 2, **options: Any) -> reshard.Outcome:
+def settle(cloud: Cloud, shards: int = 2, **options: Any) -> reshard.Settled:
     """Wait for the group that all tests use."""
     return reshard.wait_until_settled(cloud, GROUP, shards, **options)
 
@@ -50,7 +50,7 @@ def test_one_stale_answer_is_no_end(cloud_of: CloudOf) -> None:
     assert settle(cloud_of(elasticache=elasticache)).problems == ()
 
 
-def test_a_group_that_was_never_asked_is_told_apart(cloud_of: CloudOf, clock: Clock) -> None:
+def test_a_group_that_was_never_asked_is_told_apart(cloud_of: CloudOf, clock: SleepingClock) -> None:
     """Pulumi failed before it asked AWS: nothing rolled back, and it takes minutes, not hours, to say so."""
     elasticache = scripted("elasticache", describe_replication_groups=in_turn(group(*ONE)))
     outcome = settle(cloud_of(elasticache=elasticache))
@@ -73,7 +73,7 @@ def test_expired_credentials_are_waited_for(cloud_of: CloudOf) -> None:
     assert "Renew the credentials" in said[0]
 
 
-def test_credentials_that_nobody_renews_end_the_wait_in_words(cloud_of: CloudOf, clock: Clock) -> None:
+def test_credentials_that_nobody_renews_end_the_wait_in_words(cloud_of: CloudOf, clock: SleepingClock) -> None:
     """The error says what AWS said and that the same command goes on."""
     elasticache = scripted("elasticache", describe_replication_groups=in_turn(refuse("ExpiredToken")))
     cloud = cloud_of(elasticache=elasticache)
@@ -98,7 +98,7 @@ def test_a_missing_permission_is_named(cloud_of: CloudOf) -> None:
         reshard.describe(cloud_of(elasticache=elasticache), GROUP)
 
 
-def test_a_reshard_that_never_ends_is_given_up(cloud_of: CloudOf, clock: Clock) -> None:
+def test_a_reshard_that_never_ends_is_given_up(cloud_of: CloudOf, clock: SleepingClock) -> None:
     """Two hours, ElastiCache's own limit here; then a person must look."""
     elasticache = scripted("elasticache", describe_replication_groups=in_turn(MOVING))
     with pytest.raises(StepError, match="still 'modifying' after 120 min"):

@@ -15,7 +15,7 @@ from experiment.__main__ import main
 from experiment.state import State
 from infra import settings as stack_settings
 from recorder.shipper import put_json
-from tests.experiment.conftest import BUCKET, REGION, Clock
+from tests.experiment.conftest import BUCKET, REGION, SleepingClock
 from tests.experiment.world import ROOT, RUN, World, failed_command, outside
 
 MakeWorld = Callable[..., World]
@@ -29,7 +29,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_world(s3: Any, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorld]:
+def make_world(s3: Any, tmp_path: Path, clock: SleepingClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorld]:
     """A world, put in the place of AWS, Docker, SSM and Pulumi; a later one takes an earlier one's place."""
     made = 0
     with ExitStack() as worlds:

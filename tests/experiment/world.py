@@ -23,7 +23,7 @@ from experiment.aws.cloud import Cloud
 from infra import settings as stack_settings
 from recorder.shipper import Shipper, put_json
 from tests.experiment.answers import GROUP, ONE, TWO, group
-from tests.experiment.conftest import BUCKET, REGION, Clock, in_turn, refuse, scripted
+from tests.experiment.conftest import BUCKET, REGION, SleepingClock, in_turn, refuse, scripted
 from tests.infra.engine import docker_daemon
 from tools.synthetic import STARTED_AT, Planted, Synthetic, write
 
@@ -61,7 +61,7 @@ class World:
 
     s3: Any
     folder: Path
-    clock: Clock
+    clock: SleepingClock
     rolls_back: bool = False
     workers: int = 3
     shards: int = 1

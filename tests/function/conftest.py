@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.cluster import Cluster as RealCluster
+from rehearsal.cluster import Cluster
 from rehearsal.processes import Processes
 from tests.function.support import Function
 
@@ -25,12 +25,12 @@ def function(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="session")
-def cluster(processes: Processes) -> RealCluster:
+def cluster(processes: Processes) -> Cluster:
     """Two shards, a replica each: for tests that leave it as it was."""
-    return RealCluster(processes, shards=2, replicas=1).start()
+    return Cluster(processes, shards=2, replicas=1).start()
 
 
 @pytest.fixture(scope="session")
-def one_node(processes: Processes) -> RealCluster:
+def one_node(processes: Processes) -> Cluster:
     """One shard without a replica: for tests that leave it as it was."""
-    return RealCluster(processes, shards=1, replicas=0).start()
+    return Cluster(processes, shards=1, replicas=0).start()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from function import session
-from function.environment import Cache
+from function.environment import CacheSettings
 from function.handler import handler
 
 
@@ -43,7 +43,7 @@ class Function:
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
 
-    def configure(self, cache: Cache) -> "Function":
+    def configure(self, cache: CacheSettings) -> "Function":
         """Set the environment as the program would declare it for this cache."""
         for name, value in environment(cache).items():
             self.monkeypatch.setenv(name, value)
@@ -60,7 +60,7 @@ class Function:
         return Outcome(response["statusCode"], json.loads(response["body"]), json.loads(lines[0]), seconds)
 
 
-def environment(cache: Cache) -> dict[str, str]:
+def environment(cache: CacheSettings) -> dict[str, str]:
     """Say the function's environment for a cache."""
     return {
         "CACHE_HOST": cache.host,

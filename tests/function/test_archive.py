@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from function.environment import Cache
-from rehearsal.cluster import Cluster as RealCluster
+from function.environment import CacheSettings
+from rehearsal.cluster import Cluster
 from tests.function.support import environment
 
 _INVOKE = """
@@ -36,9 +36,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_archive_needs_nothing_but_the_standard_library(archive: Path, cluster: RealCluster) -> None:
+def test_the_archive_needs_nothing_but_the_standard_library(archive: Path, cluster: Cluster) -> None:
     """An import that only works because of what is installed here would fail in Lambda, at the first invocation."""
-    cache = Cache("127.0.0.1", cluster.primaries[0].port)
+    cache = CacheSettings("127.0.0.1", cluster.primaries[0].port)
     session = "6f8bb0c5-9b0e-4b1e-8f57-0c5b2d0a9f11"
     events = [["function.handler.handler", {"headers": {}}], ["function.audit.handler", {"sessions": [session]}]]
     ran = subprocess.run(

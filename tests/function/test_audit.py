@@ -6,22 +6,21 @@ from typing import Any
 import pytest
 
 from function import audit, session
-from function.environment import Cache
-from rehearsal.cluster import Cluster as RealCluster
-from rehearsal.cluster import Node
+from function.environment import CacheSettings
+from rehearsal.cluster import Cluster, Node
 from rehearsal.ports import free_ports
 from tests.function.support import Function, Invocation
 
 
-def _owner(cluster: RealCluster, one: str) -> Node:
+def _owner(cluster: Cluster, one: str) -> Node:
     return cluster.primaries[0 if session.slot(one) < 8192 else 1]
 
 
 def test_what_is_missing_or_different_is_found(
-    function: Function, cluster: RealCluster, capsys: pytest.CaptureFixture[str]
+    function: Function, cluster: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An audit that cannot fail proves nothing: a deleted session and each damaged field are found."""
-    function.configure(Cache("127.0.0.1", cluster.primaries[0].port))
+    function.configure(CacheSettings("127.0.0.1", cluster.primaries[0].port))
     sessions = [str(function.invoke().body["session"]) for _ in range(30)]
     deleted, changed, shorter, longer = sessions[3], sessions[7], sessions[11], sessions[13]
     _owner(cluster, deleted).admin.delete(session.key(deleted))
@@ -46,9 +45,9 @@ def test_what_is_missing_or_different_is_found(
     }
 
 
-def test_five_thousand_are_checked_in_one_call(function: Function, cluster: RealCluster) -> None:
+def test_five_thousand_are_checked_in_one_call(function: Function, cluster: Cluster) -> None:
     """The contract's size, pipelined: one by one this would take a second on loopback and ten on AWS."""
-    function.configure(Cache("127.0.0.1", cluster.primaries[0].port))
+    function.configure(CacheSettings("127.0.0.1", cluster.primaries[0].port))
     sessions = [session.new_id() for _ in range(audit.MOST)]
     pipes = [node.admin.pipeline(transaction=False) for node in cluster.primaries]
     for one in sessions:
@@ -72,25 +71,25 @@ def test_five_thousand_are_checked_in_one_call(function: Function, cluster: Real
 )
 def test_an_event_that_makes_no_sense_is_refused(event: dict[str, Any], says: str, function: Function) -> None:
     """Nothing checked must never look like nothing missing."""
-    function.configure(Cache("127.0.0.1", 6379))
+    function.configure(CacheSettings("127.0.0.1", 6379))
     answer = audit.handler(event, Invocation())
     assert says in answer["error"]
     assert answer["checked"] == 0
 
 
-def test_an_audit_that_cannot_finish_says_how_far_it_came(function: Function, cluster: RealCluster) -> None:
+def test_an_audit_that_cannot_finish_says_how_far_it_came(function: Function, cluster: Cluster) -> None:
     """`checked` short of what was asked makes the run INVALID; what was found until then is kept."""
     (port,) = free_ports(1)
-    function.configure(Cache("127.0.0.1", port))
+    function.configure(CacheSettings("127.0.0.1", port))
     answer = audit.handler({"sessions": [session.new_id()]}, Invocation(1.0))
     assert answer == {"error": "Unavailable", "checked": 0, "missing": [], "different": []}
-    function.configure(Cache("127.0.0.1", cluster.primaries[0].port)).monkeypatch.setenv("CACHE_TLS", "perhaps")
+    function.configure(CacheSettings("127.0.0.1", cluster.primaries[0].port)).monkeypatch.setenv("CACHE_TLS", "perhaps")
     assert "CACHE_TLS is 'perhaps'" in audit.handler({"sessions": []}, Invocation())["error"]
 
 
-def test_an_id_named_twice_is_checked_once(function: Function, cluster: RealCluster) -> None:
+def test_an_id_named_twice_is_checked_once(function: Function, cluster: Cluster) -> None:
     """Otherwise one lost session could be counted as two."""
-    function.configure(Cache("127.0.0.1", cluster.primaries[0].port))
+    function.configure(CacheSettings("127.0.0.1", cluster.primaries[0].port))
     one = session.new_id()
     answer = audit.handler({"sessions": [one, one]}, Invocation())
     assert (answer["checked"], answer["missing"]) == (1, [one])

@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from function.environment import Cache
-from rehearsal.cluster import Cluster as RealCluster
+from function.environment import CacheSettings
+from rehearsal.cluster import Cluster
 from rehearsal.ports import free_ports
 from rehearsal.processes import Processes
 from tests.function.support import Function, told
@@ -94,17 +94,17 @@ def _dribble(_: bytes, client: socket.socket) -> bool:
 
 
 @pytest.fixture(scope="module")
-def proxied(processes: Processes) -> Generator[tuple[Proxy, Cache]]:
+def proxied(processes: Processes) -> Generator[tuple[Proxy, CacheSettings]]:
     """A node whose layout names the proxy, so that data commands pass through it too."""
     (port,) = free_ports(1)
-    node = RealCluster(processes, shards=1, replicas=0, config={"cluster-announce-port": str(port)}).start()
+    node = Cluster(processes, shards=1, replicas=0, config={"cluster-announce-port": str(port)}).start()
     proxy = Proxy(port, node.primaries[0].port)
-    yield proxy, Cache("127.0.0.1", port)
+    yield proxy, CacheSettings("127.0.0.1", port)
     proxy.close()
     node.stop()
 
 
-def test_a_reply_cut_once_is_read_again(function: Function, proxied: tuple[Proxy, Cache]) -> None:
+def test_a_reply_cut_once_is_read_again(function: Function, proxied: tuple[Proxy, CacheSettings]) -> None:
     """The write may have been carried out or not; sent again it is the same session with the same fields."""
     proxy, cache = proxied
     function.configure(cache)
@@ -126,7 +126,7 @@ def test_a_reply_cut_once_is_read_again(function: Function, proxied: tuple[Proxy
     ],
 )
 def test_replies_that_stay_broken_end_in_time(
-    fault: Fault, status: int, kind: str, function: Function, proxied: tuple[Proxy, Cache]
+    fault: Fault, status: int, kind: str, function: Function, proxied: tuple[Proxy, CacheSettings]
 ) -> None:
     """A byte now and then keeps every socket time-out from coming: the limit must hold for the reply as a whole."""
     proxy, cache = proxied

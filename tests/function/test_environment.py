@@ -3,7 +3,7 @@
 import pytest
 
 from function import environment
-from function.environment import Cache, EnvironmentRefusedError
+from function.environment import CacheSettings, EnvironmentRefusedError
 
 _GOOD = {
     "CACHE_HOST": "cache.example",
@@ -17,7 +17,7 @@ _GOOD = {
 
 def test_a_declared_environment_is_read_whole() -> None:
     """Every declared variable has a meaning here: one that is not read would be a setting without effect."""
-    assert environment.read(_GOOD) == Cache(
+    assert environment.read(_GOOD) == CacheSettings(
         "cache.example", 6379, tls=True, reused=True, username="app", password="secret"
     )
     assert set(_GOOD) == set(environment.VARIABLES)

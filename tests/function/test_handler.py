@@ -7,17 +7,17 @@ import pytest
 import redis
 
 from function import session
-from function.environment import Cache
+from function.environment import CacheSettings
 from function.reply import log, respond
-from rehearsal.cluster import Cluster as RealCluster
+from rehearsal.cluster import Cluster
 from tests.function.support import Function, told
 
 _MEASURES = ("connection", "write", "read")
 
 
-def test_an_invocation_writes_reads_and_tells_the_times(function: Function, cluster: RealCluster) -> None:
+def test_an_invocation_writes_reads_and_tells_the_times(function: Function, cluster: Cluster) -> None:
     """Reply and log line are contracts: the generator and the dashboard read these names."""
-    done = function.configure(Cache("127.0.0.1", cluster.primaries[0].port)).invoke()
+    done = function.configure(CacheSettings("127.0.0.1", cluster.primaries[0].port)).invoke()
     assert done.status == 200
     assert list(done.body) == ["session", "connection", "write", "read", "redirects", "retries"]
     assert done.body == {name: done.log[name] for name in done.body}
@@ -30,9 +30,9 @@ def test_an_invocation_writes_reads_and_tells_the_times(function: Function, clus
     client.close()
 
 
-def test_the_owner_is_connected_before_the_write(function: Function, cluster: RealCluster) -> None:
+def test_the_owner_is_connected_before_the_write(function: Function, cluster: Cluster) -> None:
     """A second connection inside `write` would be counted as the cache's; from a replica every session needs one."""
-    function.configure(Cache("127.0.0.1", cluster.shards[0].replicas[0].port))
+    function.configure(CacheSettings("127.0.0.1", cluster.shards[0].replicas[0].port))
     before = [_connections(cluster, shard) for shard in (0, 1)]
     for _ in range(20):
         done = function.invoke()
@@ -42,21 +42,21 @@ def test_the_owner_is_connected_before_the_write(function: Function, cluster: Re
     assert sum(after) - sum(before) == 20
 
 
-def _connections(cluster: RealCluster, shard: int) -> int:
+def _connections(cluster: Cluster, shard: int) -> int:
     return int(cluster.shards[shard].primary.info("stats")["total_connections_received"])
 
 
-def test_the_node_behind_the_endpoint_is_not_connected_twice(function: Function, one_node: RealCluster) -> None:
+def test_the_node_behind_the_endpoint_is_not_connected_twice(function: Function, one_node: Cluster) -> None:
     """With one shard the endpoint's node is the owner: a second connection would double `connection`."""
-    function.configure(Cache("127.0.0.1", one_node.primaries[0].port))
+    function.configure(CacheSettings("127.0.0.1", one_node.primaries[0].port))
     before = _connections(one_node, 0)
     assert all(function.invoke().status == 200 for _ in range(10))
     assert _connections(one_node, 0) - before == 10
 
 
-def test_a_reused_connection_is_timed_honestly(function: Function, cluster: RealCluster) -> None:
+def test_a_reused_connection_is_timed_honestly(function: Function, cluster: Cluster) -> None:
     """`reused` must show what keeping the connection saves: no connect, but the look at the kept one is timed."""
-    function.configure(Cache("127.0.0.1", cluster.primaries[0].port, reused=True))
+    function.configure(CacheSettings("127.0.0.1", cluster.primaries[0].port, reused=True))
     for _ in range(10):
         assert function.invoke().status == 200  # both owners are connected now
     before = [_connections(cluster, shard) for shard in (0, 1)]
@@ -66,9 +66,9 @@ def test_a_reused_connection_is_timed_honestly(function: Function, cluster: Real
     assert sorted(done.body["connection"] for done in kept)[10] < 0.001
 
 
-def test_a_kept_connection_that_the_server_closed_is_made_again(function: Function, cluster: RealCluster) -> None:
+def test_a_kept_connection_that_the_server_closed_is_made_again(function: Function, cluster: Cluster) -> None:
     """Servers close idle connections; finding that out must count as connecting, not fail and not count as a retry."""
-    function.configure(Cache("127.0.0.1", cluster.primaries[0].port, reused=True))
+    function.configure(CacheSettings("127.0.0.1", cluster.primaries[0].port, reused=True))
     for _ in range(10):
         assert function.invoke().status == 200
     for node in cluster.primaries:
@@ -88,11 +88,11 @@ def test_several_header_values_are_answered_in_kind() -> None:
 
 
 def test_a_value_that_comes_back_different_is_a_failure_of_its_own(
-    function: Function, one_node: RealCluster, monkeypatch: pytest.MonkeyPatch
+    function: Function, one_node: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cluster that answers quickly and wrongly must not pass for a fast one."""
     monkeypatch.setattr(session, "flat", lambda _: ["name", "Mallory"])  # what reaches the cluster
-    done = function.configure(Cache("127.0.0.1", one_node.primaries[0].port)).invoke()
+    done = function.configure(CacheSettings("127.0.0.1", one_node.primaries[0].port)).invoke()
     told(done, 500, "different")
     assert "Mallory" in done.log["detail"]
     assert all(done.log[name] > 0 for name in _MEASURES)
@@ -117,7 +117,7 @@ def test_a_wrong_environment_is_told_in_the_log(function: Function, monkeypatch:
 
 
 def test_a_fault_of_the_functions_own_is_told_like_any_other(
-    function: Function, one_node: RealCluster, monkeypatch: pytest.MonkeyPatch
+    function: Function, one_node: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing that goes wrong may reach the caller as a stack trace or end without a log line."""
 
@@ -125,6 +125,6 @@ def test_a_fault_of_the_functions_own_is_told_like_any_other(
         raise KeyError("a mistake in the code")
 
     monkeypatch.setattr(session, "key", broken)
-    done = function.configure(Cache("127.0.0.1", one_node.primaries[0].port)).invoke()
+    done = function.configure(CacheSettings("127.0.0.1", one_node.primaries[0].port)).invoke()
     told(done, 500, "internal")
     assert "a mistake in the code" in done.log["detail"]

@@ -16,11 +16,10 @@ import redis
 from redis.crc import key_slot
 
 from function import audit, session
-from function.client import Cluster, Command, UnavailableError
+from function.client import ClusterClient, Command, UnavailableError
 from function.deadline import Deadline
-from function.environment import Cache
-from rehearsal.cluster import Cluster as RealCluster
-from rehearsal.cluster import Node
+from function.environment import CacheSettings
+from rehearsal.cluster import Cluster, Node
 from rehearsal.processes import Processes
 from rehearsal.reshard import SlotTransfer, close_slot, move_keys, move_slots, open_slot, reshard
 from tests.function.support import Function, Invocation, environment, session_in
@@ -38,7 +37,7 @@ while told_to_end.is_alive():
 
 
 @contextmanager
-def _open(cluster: RealCluster, slot: int) -> Generator[tuple[Node, Node]]:
+def _open(cluster: Cluster, slot: int) -> Generator[tuple[Node, Node]]:
     """Hold a slot of the first shard open towards the second; afterwards the first has it back with all its keys."""
     source, target = cluster.primaries
     open_slot(source, target, slot)
@@ -53,7 +52,7 @@ def _open(cluster: RealCluster, slot: int) -> Generator[tuple[Node, Node]]:
         cluster.wait_until_agreed()
 
 
-def _lone_session(cluster: RealCluster) -> str:
+def _lone_session(cluster: Cluster) -> str:
     """Draw a session in a slot of the first shard that holds no other test's sessions."""
     while cluster.primaries[0].cluster("COUNTKEYSINSLOT", session.slot(drawn := session_in(0, 8191))):
         pass
@@ -68,12 +67,12 @@ def _finish(source: Node, target: Node, slot: int) -> None:
 
 
 def test_a_new_session_in_an_open_slot_is_asked_for_twice(
-    function: Function, cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
+    function: Function, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the write nor the read of a new key is known to the source: two ASK, both followed with ASKING."""
     drawn = _lone_session(cluster)
     monkeypatch.setattr(session, "new_id", lambda: drawn)
-    function.configure(Cache("127.0.0.1", cluster.primaries[0].port))
+    function.configure(CacheSettings("127.0.0.1", cluster.primaries[0].port))
     with _open(cluster, session.slot(drawn)) as (source, target):
         done = function.invoke()
         assert (done.status, done.body["redirects"], done.body["retries"]) == (200, 2, 0)
@@ -82,12 +81,12 @@ def test_a_new_session_in_an_open_slot_is_asked_for_twice(
 
 
 def test_a_session_still_at_the_source_meets_no_redirect(
-    function: Function, cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
+    function: Function, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A retried write finds its key where it left it; only after it has moved is it asked for elsewhere."""
     drawn = _lone_session(cluster)
     monkeypatch.setattr(session, "new_id", lambda: drawn)
-    function.configure(Cache("127.0.0.1", cluster.primaries[0].port))
+    function.configure(CacheSettings("127.0.0.1", cluster.primaries[0].port))
     assert function.invoke().body["redirects"] == 0
     with _open(cluster, session.slot(drawn)) as (source, target):
         assert function.invoke().body["redirects"] == 0
@@ -96,24 +95,22 @@ def test_a_session_still_at_the_source_meets_no_redirect(
         assert function.invoke().body["redirects"] == 2
 
 
-def test_a_kept_layout_learns_from_moved(
-    function: Function, cluster: RealCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kept_layout_learns_from_moved(function: Function, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a kept connection the first command after a move meets one MOVED, and nothing after it does."""
     drawn = _lone_session(cluster)
     monkeypatch.setattr(session, "new_id", lambda: drawn)
-    function.configure(Cache("127.0.0.1", cluster.primaries[0].port, reused=True))
+    function.configure(CacheSettings("127.0.0.1", cluster.primaries[0].port, reused=True))
     assert function.invoke().status == 200
     with _open(cluster, session.slot(drawn)) as (source, target):
         _finish(source, target, session.slot(drawn))
         assert [function.invoke().body["redirects"] for _ in range(3)] == [1, 0, 0]
 
 
-def test_keys_on_both_sides_are_tried_again_until_the_slot_is_whole(cluster: RealCluster) -> None:
+def test_keys_on_both_sides_are_tried_again_until_the_slot_is_whole(cluster: Cluster) -> None:
     """TRYAGAIN comes for a command on several keys of which some have moved: it passes when the slot does."""
     tag = next(tag for tag in map(str, range(1000)) if key_slot(tag.encode()) < 8192)
     stays, goes = f"{{{tag}}}stays", f"{{{tag}}}new"
-    client = Cluster(Cache("127.0.0.1", cluster.primaries[0].port))
+    client = ClusterClient(CacheSettings("127.0.0.1", cluster.primaries[0].port))
     client.execute(Command(stays, "SET", stays, "1"), Deadline(5.0))
     with client, _open(cluster, key_slot(tag.encode())) as (source, target):
         client.execute(Command(goes, "SET", goes, "2"), Deadline(5.0))
@@ -132,18 +129,18 @@ def test_keys_on_both_sides_are_tried_again_until_the_slot_is_whole(cluster: Rea
         client.execute(Command(stays, "DEL", stays, goes), Deadline(5.0))
 
 
-def test_the_audit_reads_open_slots_on_both_sides(function: Function, cluster: RealCluster) -> None:
+def test_the_audit_reads_open_slots_on_both_sides(function: Function, cluster: Cluster) -> None:
     """An audit during a reshard must find what has moved, what has not and what is new, and miss nothing else."""
-    cache = Cache("127.0.0.1", cluster.primaries[0].port)
+    cache = CacheSettings("127.0.0.1", cluster.primaries[0].port)
     function.configure(cache)
     slot = session.slot(_lone_session(cluster))
     moved, stays, new, absent = [session_in(slot, slot) for _ in range(4)]
 
-    def write(client: Cluster, one: str) -> None:
+    def write(client: ClusterClient, one: str) -> None:
         key = session.key(one)
         client.execute(Command(key, "HSET", key, *session.flat(session.fields(one))), Deadline(5.0))
 
-    with Cluster(cache) as client:
+    with ClusterClient(cache) as client:
         write(client, moved)
         with _open(cluster, slot) as (source, target):
             assert move_keys(source, target, slot, 100) == 1
@@ -159,7 +156,7 @@ def test_the_audit_reads_open_slots_on_both_sides(function: Function, cluster: R
 
 
 @contextmanager
-def _load(caches: Sequence[Cache], folder: Path) -> Generator[list[dict[str, Any]]]:
+def _load(caches: Sequence[CacheSettings], folder: Path) -> Generator[list[dict[str, Any]]]:
     """Invoke without a pause in processes of their own; the log lines are in the list once the block has ended."""
     lines: list[dict[str, Any]] = []
     started: list[subprocess.Popen[bytes]] = []
@@ -179,7 +176,7 @@ def _load(caches: Sequence[Cache], folder: Path) -> Generator[list[dict[str, Any
         lines += [json.loads(line) for line in output.read_text().splitlines()]
 
 
-def _audited(lines: list[dict[str, Any]], function: Function, cache: Cache) -> None:
+def _audited(lines: list[dict[str, Any]], function: Function, cache: CacheSettings) -> None:
     """Check that every invocation succeeded and that the audit finds every session."""
     assert [line for line in lines if "error" in line] == []
     assert len(lines) > 500
@@ -191,10 +188,10 @@ def _audited(lines: list[dict[str, Any]], function: Function, cache: Cache) -> N
 
 
 def test_nothing_is_lost_or_refused_while_slots_move_one_by_one(
-    function: Function, cluster: RealCluster, tmp_path: Path
+    function: Function, cluster: Cluster, tmp_path: Path
 ) -> None:
     """Keys go over one slot after another, there and back, under concurrent invocations."""
-    cache = Cache("127.0.0.1", cluster.primaries[0].port)
+    cache = CacheSettings("127.0.0.1", cluster.primaries[0].port)
     there, back = SlotTransfer(1, 2, tuple(range(800))), SlotTransfer(2, 1, tuple(range(800)))
     with _load([cache, replace(cache, reused=True)], tmp_path) as lines:
         time.sleep(0.5)  # sessions that are there before, to be moved
@@ -207,8 +204,8 @@ def test_nothing_is_lost_or_refused_while_shards_come_and_go(
     function: Function, processes: Processes, tmp_path: Path
 ) -> None:
     """Nodes join, half of the slots change their owner at once, and all come back before the nodes leave."""
-    moving = RealCluster(processes, shards=1, replicas=1).start()
-    cache = Cache("127.0.0.1", moving.primaries[0].port)
+    moving = Cluster(processes, shards=1, replicas=1).start()
+    cache = CacheSettings("127.0.0.1", moving.primaries[0].port)
     try:
         with _load([cache, replace(cache, reused=True)], tmp_path) as lines:
             for shards in (2, 1):
@@ -222,12 +219,12 @@ def test_nothing_is_lost_or_refused_while_shards_come_and_go(
 @pytest.mark.parametrize("shards", [1, 2, 3])
 def test_sessions_land_where_the_cluster_would_put_them(shards: int, processes: Processes, function: Function) -> None:
     """Any node may be behind the endpoint: primaries and replicas of one to three shards."""
-    cluster = RealCluster(processes, shards=shards, replicas=1).start()
+    cluster = Cluster(processes, shards=shards, replicas=1).start()
     client = redis.RedisCluster("127.0.0.1", cluster.primaries[0].port, decode_responses=True)
     try:
         for node in cluster.nodes:
             for reused in (False, True):
-                done = function.configure(Cache("127.0.0.1", node.port, reused=reused)).invoke()
+                done = function.configure(CacheSettings("127.0.0.1", node.port, reused=reused)).invoke()
                 assert (done.status, done.body["redirects"], done.body["retries"]) == (200, 0, 0)
                 key = session.key(done.body["session"])
                 assert client.hgetall(key) == session.fields(done.body["session"])

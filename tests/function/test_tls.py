@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from function import audit, resolve, session
-from function.environment import Cache
-from rehearsal.cluster import SLOTS
-from rehearsal.cluster import Cluster as RealCluster
+from function.environment import CacheSettings
+from rehearsal.cluster import SLOTS, Cluster
 from rehearsal.ports import free_ports
 from rehearsal.processes import Processes
 from tests.function.support import Function, Invocation, told
@@ -107,7 +106,7 @@ def test_a_session_goes_over_tls(
 ) -> None:
     """Authority and name are verified, be it an address or a name; the password is sent after that."""
     trust("ca.pem")
-    function.configure(Cache(host, port, tls=True, reused=reused, password="secret"))
+    function.configure(CacheSettings(host, port, tls=True, reused=reused, password="secret"))
     invocations = [function.invoke() for _ in range(3)]
     assert [(done.status, done.body["redirects"], done.body["retries"]) for done in invocations] == [(200, 0, 0)] * 3
     sessions, absent = [done.body["session"] for done in invocations], session.new_id()
@@ -124,7 +123,7 @@ def test_a_certificate_that_proves_nothing_is_refused_at_once(
 ) -> None:
     """A password must not be sent to whoever listens there, and trying again does not make it the cache."""
     request.getfixturevalue("trust")(authority)
-    cache = Cache(host, request.getfixturevalue("port"), tls=True, password="secret")
+    cache = CacheSettings(host, request.getfixturevalue("port"), tls=True, password="secret")
     done = function.configure(cache).invoke()
     told(done, 500, "refused")
     assert says in done.log["detail"]
@@ -134,15 +133,15 @@ def test_a_certificate_that_proves_nothing_is_refused_at_once(
 def test_a_wrong_password_is_refused_over_tls_too(function: Function, port: int, trust: Callable[[str], None]) -> None:
     """The same kind of failure as without encryption."""
     trust("ca.pem")
-    told(function.configure(Cache("127.0.0.1", port, tls=True, password="wrong")).invoke(), 500, "refused")
+    told(function.configure(CacheSettings("127.0.0.1", port, tls=True, password="wrong")).invoke(), 500, "refused")
 
 
 def test_declaring_tls_wrongly_ends_in_time(
-    function: Function, port: int, one_node: RealCluster, trust: Callable[[str], None]
+    function: Function, port: int, one_node: Cluster, trust: Callable[[str], None]
 ) -> None:
     """Plain to a TLS port, and TLS to a plain one: neither side understands the other, and the invocation must end."""
     trust("ca.pem")
-    for cache in (Cache("127.0.0.1", port), Cache("127.0.0.1", one_node.primaries[0].port, tls=True)):
+    for cache in (CacheSettings("127.0.0.1", port), CacheSettings("127.0.0.1", one_node.primaries[0].port, tls=True)):
         done = function.configure(cache).invoke(1.0)
         assert done.status in {503, 504}
         assert done.seconds < 1
@@ -152,6 +151,6 @@ def test_a_server_that_never_shakes_hands_ends_in_time(function: Function) -> No
     """The time limit holds for the handshake too."""
     (port,) = free_ports(1)
     with socket.create_server(("127.0.0.1", port)):
-        done = function.configure(Cache("127.0.0.1", port, tls=True)).invoke(1.0)
+        done = function.configure(CacheSettings("127.0.0.1", port, tls=True)).invoke(1.0)
     told(done, 504, "deadline")
     assert done.seconds < 1

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from function import resolve, session
-from function.environment import Cache
-from rehearsal.cluster import Cluster as RealCluster
-from rehearsal.cluster import Node, bundled_server
+from function.environment import CacheSettings
+from rehearsal.cluster import Cluster, Node, bundled_server
 from rehearsal.ports import free_ports
 from rehearsal.processes import Processes
 from tests.function.support import Function, session_in, told
@@ -49,28 +48,28 @@ def _names(monkeypatch: pytest.MonkeyPatch, ports: list[int]) -> None:
     monkeypatch.setattr(resolve.socket, "getaddrinfo", answer)
 
 
-def test_a_wrong_password_is_refused_at_once(function: Function, one_node: RealCluster) -> None:
+def test_a_wrong_password_is_refused_at_once(function: Function, one_node: Cluster) -> None:
     """Trying again would only lock the user out and use up the invocation."""
     node = one_node.primaries[0]
     with _password(node, "right"):
-        function.configure(Cache("127.0.0.1", node.port, password="wrong"))
+        function.configure(CacheSettings("127.0.0.1", node.port, password="wrong"))
         done = function.invoke()
         told(done, 500, "refused")
         assert done.seconds < 1
         assert done.log["retries"] == 0
         assert "wrong" not in str(done.body)
-        told(function.configure(Cache("127.0.0.1", node.port)).invoke(), 500, "refused")
-        assert function.configure(Cache("127.0.0.1", node.port, password="right")).invoke().status == 200
+        told(function.configure(CacheSettings("127.0.0.1", node.port)).invoke(), 500, "refused")
+        assert function.configure(CacheSettings("127.0.0.1", node.port, password="right")).invoke().status == 200
 
 
-def test_a_user_with_least_privilege_suffices(function: Function, one_node: RealCluster) -> None:
+def test_a_user_with_least_privilege_suffices(function: Function, one_node: Cluster) -> None:
     """These are all the commands that the function needs; a user that lacks one is refused, not tried again."""
     node = one_node.primaries[0]
     node.admin.execute_command(
         "ACL", "SETUSER", "app", "on", ">pw", "~session_:*", "+hset", "+hgetall", "+cluster|slots"
     )
     try:
-        function.configure(Cache("127.0.0.1", node.port, username="app", password="pw"))
+        function.configure(CacheSettings("127.0.0.1", node.port, username="app", password="pw"))
         assert function.invoke().status == 200
         node.admin.execute_command("ACL", "SETUSER", "app", "-hset")
         told(function.invoke(), 500, "refused")
@@ -80,7 +79,7 @@ def test_a_user_with_least_privilege_suffices(function: Function, one_node: Real
 
 def test_an_endpoint_that_does_not_resolve_is_unavailable(function: Function) -> None:
     """A name may be missing for a moment while the cache is being made, so it is tried until the time is up."""
-    done = function.configure(Cache("cache.invalid", 6379)).invoke(LIMIT_S)
+    done = function.configure(CacheSettings("cache.invalid", 6379)).invoke(LIMIT_S)
     told(done, 503, "unavailable")
     assert done.seconds < LIMIT_S
     assert "cache.invalid does not resolve" in done.log["detail"]
@@ -88,7 +87,7 @@ def test_an_endpoint_that_does_not_resolve_is_unavailable(function: Function) ->
 
 
 def test_a_resolver_that_hangs_does_not_hold_the_invocation(
-    function: Function, one_node: RealCluster, monkeypatch: pytest.MonkeyPatch
+    function: Function, one_node: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Getaddrinfo has no time limit of its own; the next invocation must not wait behind it either."""
     released, waits = socket.socketpair()
@@ -99,11 +98,11 @@ def test_a_resolver_that_hangs_does_not_hold_the_invocation(
 
     with monkeypatch.context() as patch:
         patch.setattr(resolve.socket, "getaddrinfo", hang)
-        done = function.configure(Cache("cache.example", 6379)).invoke(LIMIT_S)
+        done = function.configure(CacheSettings("cache.example", 6379)).invoke(LIMIT_S)
         told(done, 503, "unavailable")
         assert done.seconds < LIMIT_S
     _names(monkeypatch, [one_node.primaries[0].port])
-    done = function.configure(Cache("cache.example", 6379)).invoke(LIMIT_S)
+    done = function.configure(CacheSettings("cache.example", 6379)).invoke(LIMIT_S)
     assert (done.status, done.body["retries"]) == (200, 0)
     released.close()
     waits.close()
@@ -112,21 +111,21 @@ def test_a_resolver_that_hangs_does_not_hold_the_invocation(
 def test_a_port_that_nobody_listens_on_is_unavailable(function: Function) -> None:
     """Refused connections are tried again until the time is up: the node may be starting."""
     (port,) = free_ports(1)
-    done = function.configure(Cache("127.0.0.1", port)).invoke(LIMIT_S)
+    done = function.configure(CacheSettings("127.0.0.1", port)).invoke(LIMIT_S)
     told(done, 503, "unavailable")
     assert done.seconds < LIMIT_S
 
 
 @pytest.mark.parametrize("dead", ["refuses", "stays silent"])
 def test_one_dead_address_of_several_costs_time_and_nothing_else(
-    dead: str, function: Function, one_node: RealCluster, monkeypatch: pytest.MonkeyPatch
+    dead: str, function: Function, one_node: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The configuration endpoint names every node; one of them may be gone, or accept and never answer."""
     (port,) = free_ports(1)
     _names(monkeypatch, [port, one_node.primaries[0].port])
     silent = socket.create_server(("127.0.0.1", port)) if dead == "stays silent" else None
     try:
-        done = function.configure(Cache("cache.example", 6379)).invoke(5.0)
+        done = function.configure(CacheSettings("cache.example", 6379)).invoke(5.0)
     finally:
         if silent:
             silent.close()
@@ -135,10 +134,10 @@ def test_one_dead_address_of_several_costs_time_and_nothing_else(
     assert done.seconds < 4
 
 
-def test_a_node_that_accepts_and_never_answers_ends_as_a_deadline(function: Function, one_node: RealCluster) -> None:
+def test_a_node_that_accepts_and_never_answers_ends_as_a_deadline(function: Function, one_node: Cluster) -> None:
     """Lambda's own limit would end the invocation without a word: the caller is answered before."""
     node = one_node.primaries[0]
-    function.configure(Cache("127.0.0.1", node.port))
+    function.configure(CacheSettings("127.0.0.1", node.port))
     with _stopped(node):
         done = function.invoke(LIMIT_S)
     told(done, 504, "deadline")
@@ -146,10 +145,10 @@ def test_a_node_that_accepts_and_never_answers_ends_as_a_deadline(function: Func
     assert function.invoke().status == 200
 
 
-def test_a_kept_connection_that_goes_silent_ends_as_a_deadline(function: Function, one_node: RealCluster) -> None:
+def test_a_kept_connection_that_goes_silent_ends_as_a_deadline(function: Function, one_node: Cluster) -> None:
     """The connection is still good to look at: only the missing reply shows it, and the next invocation recovers."""
     node = one_node.primaries[0]
-    function.configure(Cache("127.0.0.1", node.port, reused=True))
+    function.configure(CacheSettings("127.0.0.1", node.port, reused=True))
     assert function.invoke().status == 200
     with _stopped(node):
         done = function.invoke(LIMIT_S)
@@ -163,7 +162,7 @@ def test_a_server_without_cluster_mode_is_refused_at_once(function: Function, pr
     (port,) = free_ports(1)
     server = processes.start("plain", [str(bundled_server()), "--port", str(port), "--save", ""])
     try:
-        function.configure(Cache("127.0.0.1", port))
+        function.configure(CacheSettings("127.0.0.1", port))
         done = function.invoke(5.0)  # retries until it listens
         told(done, 500, "refused")
         assert "cluster support disabled" in done.log["detail"]
@@ -176,12 +175,10 @@ def test_uncovered_slots_are_unavailable_and_covered_ones_are_served(
     full_coverage: str, function: Function, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half of the keyspace may be gone; with cluster-require-full-coverage the server then serves none of it."""
-    broken = RealCluster(
-        processes, shards=1, replicas=0, config={"cluster-require-full-coverage": full_coverage}
-    ).start()
+    broken = Cluster(processes, shards=1, replicas=0, config={"cluster-require-full-coverage": full_coverage}).start()
     try:
         broken.primaries[0].cluster("DELSLOTSRANGE", 8192, 16383)
-        function.configure(Cache("127.0.0.1", broken.primaries[0].port))
+        function.configure(CacheSettings("127.0.0.1", broken.primaries[0].port))
         uncovered, covered = session_in(8192, 16383), session_in(0, 8191)
         monkeypatch.setattr(session, "new_id", lambda: uncovered)
         done = function.invoke(LIMIT_S)

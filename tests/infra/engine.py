@@ -55,7 +55,7 @@ def docker_daemon() -> Generator[str]:
 
 
 @dataclass
-class Engine:
+class LocalEngine:
     """The Pulumi CLI on a local backend of its own."""
 
     folder: Path

@@ -174,7 +174,7 @@ def run(config: Mapping[str, str], stack: str = "dev", unknown: Mapping[str, str
     program = Program(resources=recorder.declared)
 
     async def main() -> None:
-        runpy.run_path(str(infra_settings.ROOT / "__main__.py"), run_name="__main__")
+        runpy.run_path(str(infra_settings.ROOT / "__main__.py"), run_name="declared")
 
     async def exports() -> dict[str, Any]:
         root: Any = get_root_resource()

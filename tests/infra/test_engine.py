@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.engine import Engine, copy_checkout, docker_daemon
+from tests.infra.engine import LocalEngine, copy_checkout, docker_daemon
 
 pytestmark = [
     pytest.mark.engine,
@@ -21,10 +21,10 @@ UP = ("up", "--yes", "--skip-preview", "--stack", "test")
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
+def engine() -> Iterator[LocalEngine]:
     """A backend without stacks."""
     with tempfile.TemporaryDirectory(prefix="engine-") as folder, docker_daemon() as docker_host:
-        yield Engine(Path(folder) / "engine", docker_host)
+        yield LocalEngine(Path(folder) / "engine", docker_host)
 
 
 def kinds(operations: list[dict[str, object]]) -> list[tuple[object, str]]:
@@ -37,7 +37,7 @@ def counts(output: str) -> dict[str, int]:
     return {what: int(number) for number, what in re.findall(r"^ +[-+~]* *(\d+) (?:to )?(\w+)$", output, re.MULTILINE)}
 
 
-def test_deploy_reshard_deploy_destroy(engine: Engine, tmp_path: Path) -> None:
+def test_deploy_reshard_deploy_destroy(engine: LocalEngine, tmp_path: Path) -> None:
     """Only cluster and dashboard change with shardCount, nothing changes without a change, and all goes again."""
     checkout = copy_checkout(tmp_path / "checkout")
     assert engine.run(checkout, "stack", "init", "test")[0] == 0
@@ -80,7 +80,7 @@ def test_deploy_reshard_deploy_destroy(engine: Engine, tmp_path: Path) -> None:
     assert left_by_destroy(engine, checkout, created) == {"Results"}
 
 
-def left_by_destroy(engine: Engine, checkout: Path, created: list[dict[str, object]]) -> set[str]:
+def left_by_destroy(engine: LocalEngine, checkout: Path, created: list[dict[str, object]]) -> set[str]:
     """The components of whatever `pulumi destroy` does not delete of what was created."""
     status, output = engine.run(checkout, "destroy", "--yes", "--skip-preview", "--stack", "test")
     assert status == 0, output
@@ -88,7 +88,7 @@ def left_by_destroy(engine: Engine, checkout: Path, created: list[dict[str, obje
     return {str(urn).split("::")[2].split("$")[0].rsplit(":", 1)[1] for urn in kept}
 
 
-def test_a_kept_bucket(engine: Engine, tmp_path: Path) -> None:
+def test_a_kept_bucket(engine: LocalEngine, tmp_path: Path) -> None:
     """A destroy goes by what the last `up` declared of the bucket; the next `up` makes another bucket."""
     checkout = copy_checkout(tmp_path / "checkout")
     assert engine.run(checkout, "stack", "init", "test")[0] == 0
@@ -112,7 +112,7 @@ def test_a_kept_bucket(engine: Engine, tmp_path: Path) -> None:
     assert left_by_destroy(engine, checkout, created_again) == set()
 
 
-def test_users_tls_and_a_budget(engine: Engine, tmp_path: Path) -> None:
+def test_users_tls_and_a_budget(engine: LocalEngine, tmp_path: Path) -> None:
     """What only settings declare goes up, stays as it is in the reshard and in an `up` without a change, and goes."""
     checkout = copy_checkout(tmp_path / "checkout")
     assert engine.run(checkout, "stack", "init", "test")[0] == 0
@@ -141,7 +141,7 @@ def test_users_tls_and_a_budget(engine: Engine, tmp_path: Path) -> None:
     assert left_by_destroy(engine, checkout, created) == set()
 
 
-def test_refusals(engine: Engine, tmp_path: Path) -> None:
+def test_refusals(engine: LocalEngine, tmp_path: Path) -> None:
     """What is wrong with settings and machine is said at once, without a stack trace, and nothing is created."""
     checkout = copy_checkout(tmp_path / "checkout")
     assert engine.run(checkout, "stack", "init", "test")[0] == 0

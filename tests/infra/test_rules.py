@@ -320,7 +320,7 @@ def test_results_are_fetched_by_a_command_that_exists() -> None:
         ({"shardCount": 2}, "about $1.1 an hour, $800 a month (4 nodes of cache.r7g.large, 4 load tasks,"),
         (
             {"loadTasks": 9, "cacheNodeType": "cache.m7g.large"},
-            "(10 load tasks, NAT gateway, load balancer), and what 2",
+            "(10 load tasks, NAT gateway, load balancer), plus 2 nodes of cache.m7g.large",
         ),
     ],
 )

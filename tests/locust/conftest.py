@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.locust.master import Master
+from tests.locust.master import MasterByHand
 
 
 @pytest.fixture
-def master(tmp_path: Path) -> Master:
+def master(tmp_path: Path) -> MasterByHand:
     """A master without a run."""
-    return Master(tmp_path)
+    return MasterByHand(tmp_path)

@@ -80,7 +80,7 @@ class FakeWorker:
         return ROW.pack(k, planned_s, planned_s, planned_s + 0.002, self.outcome, 900, -1, -1, 0, 0, session)
 
 
-class Master:
+class MasterByHand:
     """A coordinator on a clock that is moved by hand, and its workers."""
 
     def __init__(self, folder: Path) -> None:

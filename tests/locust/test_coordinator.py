@@ -12,7 +12,7 @@ from loadgen.books import Batch
 from loadgen.loadrun import GIVE_UP_AFTER_S, RunError
 from loadgen.observer import RunObserver
 from loadgen.outcomes import IN_FLIGHT_CAP, OK, REFUSED
-from tests.locust.master import Master, timeline
+from tests.locust.master import MasterByHand, timeline
 from tests.locust.swarm import Written
 
 START = ["0 run.started"]
@@ -92,7 +92,7 @@ SCENARIOS: dict[str, tuple[list[tuple[float, str]], list[str], dict[str, int], f
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_what_a_run_writes(master: Master, name: str) -> None:
+def test_what_a_run_writes(master: MasterByHand, name: str) -> None:
     """Whatever workers do, the events tell it in order, each arrival has one outcome, and the run ends in time."""
     actions, events, totals, closed_at_s = SCENARIOS[name]
     master.start()
@@ -111,7 +111,7 @@ def test_what_a_run_writes(master: Master, name: str) -> None:
     assert len(wire) == len(set(wire)) == totals.get("sent", 0)
 
 
-def test_a_second_is_closed_when_its_last_arrival_is_reported(master: Master) -> None:
+def test_a_second_is_closed_when_its_last_arrival_is_reported(master: MasterByHand) -> None:
     """Seconds are counted, not timed: one waits for its last row, and the rest behind it waits too."""
     master.start()
     worker = master.join("a")
@@ -127,7 +127,7 @@ def test_a_second_is_closed_when_its_last_arrival_is_reported(master: Master) ->
     ]  # fmt: skip
 
 
-def test_what_a_living_worker_never_reports_is_given_up(master: Master) -> None:
+def test_what_a_living_worker_never_reports_is_given_up(master: MasterByHand) -> None:
     """Each second waits for its replies' time limit and GIVE_UP_AFTER_S more; then its arrivals are unknown."""
     master.start()
     worker = master.join("a")
@@ -151,7 +151,7 @@ def test_what_a_living_worker_never_reports_is_given_up(master: Master) -> None:
     [(OK, True, 0, "ok"), (REFUSED, True, 120, "failed"), (IN_FLIGHT_CAP, False, 0, "missed")],
 )
 def test_what_is_left_of_a_run_says_whether_it_was_delivered(
-    master: Master, outcome: int, delivered: bool, failed: int, column: str
+    master: MasterByHand, outcome: int, delivered: bool, failed: int, column: str
 ) -> None:
     """The exit code tells a load that was not sent from one whose replies were bad."""
     assert master.coordinator.last is None
@@ -167,7 +167,7 @@ def test_what_is_left_of_a_run_says_whether_it_was_delivered(
     assert (len(examples) == 20) is (outcome == REFUSED)  # as many as are kept of a cause
 
 
-def test_rows_that_come_after_their_second_was_given_up_are_inconsistent(master: Master) -> None:
+def test_rows_that_come_after_their_second_was_given_up_are_inconsistent(master: MasterByHand) -> None:
     """A second's row is written once: what comes later is not added, and shows that the figures cannot be trusted."""
     master.start()
     worker = master.join("a")
@@ -180,7 +180,7 @@ def test_rows_that_come_after_their_second_was_given_up_are_inconsistent(master:
     assert master.coordinator.last.inconsistent == 10
 
 
-def test_events_and_notes_need_a_run(master: Master) -> None:
+def test_events_and_notes_need_a_run(master: MasterByHand) -> None:
     """Without a run they would be lost, so they are refused; notes may also come when it is over."""
     with pytest.raises(RunError, match=r"no run is under way \(state 'ready'\); events belong to a run"):
         master.coordinator.event("slots.started", {})
@@ -200,7 +200,7 @@ def test_events_and_notes_need_a_run(master: Master) -> None:
     assert {"t_s": 3.0, "event": "reshard.requested", "from": 1, "to": 2} in written.events
 
 
-def test_single_arrivals_are_kept_around_an_event(master: Master) -> None:
+def test_single_arrivals_are_kept_around_an_event(master: MasterByHand) -> None:
     """A move of 0.2 s shows only in single arrivals; without an event they would only cost space."""
     master.start()
     master.join("a")
@@ -213,7 +213,7 @@ def test_single_arrivals_are_kept_around_an_event(master: Master) -> None:
     assert len(master.written().arrivals) == 120
 
 
-def test_a_run_at_a_time(master: Master) -> None:
+def test_a_run_at_a_time(master: MasterByHand) -> None:
     """A second start is refused while a run is under way, and a folder that holds one starts nothing."""
     master.start()
     with pytest.raises(RunError, match="a run is running; stop it or wait for its end"):
@@ -230,7 +230,7 @@ def test_a_run_at_a_time(master: Master) -> None:
     assert "plan" not in master.workers["a"].poll(master.coordinator, 0.5)
 
 
-def test_the_live_picture(master: Master) -> None:
+def test_the_live_picture(master: MasterByHand) -> None:
     """What the web interface shows adds up while seconds are still open, and stays when the run is over."""
     assert master.coordinator.live() == {"state": "ready", "workers": 0}
     master.start()
@@ -260,7 +260,7 @@ def test_the_live_picture(master: Master) -> None:
     )  # fmt: skip
 
 
-class Listener(RunObserver):
+class NotingObserver(RunObserver):
     """Notes what it is told."""
 
     def __init__(self) -> None:
@@ -283,9 +283,9 @@ class Listener(RunObserver):
         self.told.append("closed")
 
 
-def test_observers_are_told_everything_in_order(master: Master) -> None:
+def test_observers_are_told_everything_in_order(master: MasterByHand) -> None:
     """Statistics and what goes to AWS live on these calls; an observer need not take them all."""
-    listener = Listener()
+    listener = NotingObserver()
     master.coordinator.observers += [listener, RunObserver()]
     master.start()
     master.join("a")

@@ -75,7 +75,7 @@ def test_stop_ends_at_what_was_granted() -> None:
     assert leases.renew("b", 1.2)[-1] == (leases.epochs[-1].number, 1, 50, 2, True)
 
 
-class Worker:
+class SimulatedWorker:
     """A worker of the simulation: sees orders late, sends what its lease covers, may be killed."""
 
     def __init__(self, schedule: Schedule) -> None:
@@ -106,7 +106,7 @@ def test_whatever_happens_the_books_balance_and_nothing_is_sent_twice(  # noqa: 
     """Each arrival is at most once on the wire; sent, missed and unknown agree with that, whatever happens."""
     schedule, leases = make(rate=30, seconds=12)
     books = Books(schedule, leases, late_threshold_ms=10)
-    workers: dict[str, Worker] = {}
+    workers: dict[str, SimulatedWorker] = {}
     t_s = -2.0
 
     def poll(name: str) -> None:
@@ -122,7 +122,7 @@ def test_whatever_happens_the_books_balance_and_nothing_is_sent_twice(  # noqa: 
 
     def join() -> None:
         name = f"w{len(workers)}"
-        workers[name] = Worker(schedule)
+        workers[name] = SimulatedWorker(schedule)
         leases.join(name, t_s)
 
     join()

@@ -11,7 +11,7 @@ from loadgen.options import OptionError
 HERE = "http://127.0.0.1:1"
 
 
-class Parser(ArgumentParser):
+class LocustLikeParser(ArgumentParser):
     """Locust's parser takes two arguments more for each option."""
 
     def add_argument(self, *flags: Any, env_var: str, include_in_web_ui: bool, **settings: Any) -> Any:
@@ -22,7 +22,7 @@ class Parser(ArgumentParser):
 
 def parsed(*options: str) -> Namespace:
     """The options as the command line gives them."""
-    parser = Parser(add_help=False)
+    parser = LocustLikeParser(add_help=False)
     load_options.add(parser)
     return parser.parse_args(options)
 

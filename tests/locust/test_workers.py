@@ -5,11 +5,11 @@ import json
 import pytest
 
 from loadgen.loadrun import RunError
-from tests.locust.master import PROFILE, SCHEDULE, Master, timeline
+from tests.locust.master import PROFILE, SCHEDULE, MasterByHand, timeline
 from tests.locust.swarm import Written
 
 
-def test_a_worker_gets_the_plan_first_and_orders_from_then_on(master: Master) -> None:
+def test_a_worker_gets_the_plan_first_and_orders_from_then_on(master: MasterByHand) -> None:
     """A worker learns of a run by its next poll, and takes part by the one after."""
     worker = master.join("id-1", "host")
     assert worker.poll(master.coordinator, -1.0)["run"] is None
@@ -28,7 +28,7 @@ def test_a_worker_gets_the_plan_first_and_orders_from_then_on(master: Master) ->
     assert orders["pieces"] == [(1, 0, 0, 1, False)]  # the lease runs 1.5 s ahead, and second 0 is 2.5 s away
 
 
-def test_a_worker_that_leaves_before_it_took_part_gets_no_plan(master: Master) -> None:
+def test_a_worker_that_leaves_before_it_took_part_gets_no_plan(master: MasterByHand) -> None:
     """A process that ends must not be drawn into a run that starts at the same moment."""
     worker = master.join("a")
     worker.leaving = True
@@ -36,7 +36,7 @@ def test_a_worker_that_leaves_before_it_took_part_gets_no_plan(master: Master) -
     assert "plan" not in worker.poll(master.coordinator, 0.0)
 
 
-def test_a_process_that_joins_again_is_another_worker(master: Master) -> None:
+def test_a_process_that_joins_again_is_another_worker(master: MasterByHand) -> None:
     """A lost worker gets no arrivals any more; the same process under a new id has a name of its own."""
     master.start()
     first = master.join("id-1", "host")
@@ -59,7 +59,7 @@ def test_a_process_that_joins_again_is_another_worker(master: Master) -> None:
     assert list(written.run["clock"]) == ["host", "host-2"]
 
 
-def test_a_leaving_worker_is_let_go_once_it_has_reported_everything(master: Master) -> None:
+def test_a_leaving_worker_is_let_go_once_it_has_reported_everything(master: MasterByHand) -> None:
     """It still sends what its lease covers, may only end when all of that is in the books, and is not lost then."""
     master.start()
     staying, leaving = master.join("a"), master.join("b")
@@ -79,7 +79,7 @@ def test_a_leaving_worker_is_let_go_once_it_has_reported_everything(master: Mast
     assert "worker.lost" not in written.names()
 
 
-def test_a_worker_that_leaves_with_unreported_arrivals_stays(master: Master) -> None:
+def test_a_worker_that_leaves_with_unreported_arrivals_stays(master: MasterByHand) -> None:
     """Going without its last rows would turn sent arrivals into unknown ones."""
     master.start()
     worker = master.join("a")
@@ -92,7 +92,7 @@ def test_a_worker_that_leaves_with_unreported_arrivals_stays(master: Master) -> 
     assert worker.gone
 
 
-def test_run_json_holds_the_workers_clocks_and_cpu(master: Master) -> None:
+def test_run_json_holds_the_workers_clocks_and_cpu(master: MasterByHand) -> None:
     """Whoever reads the run can tell how far clocks were apart, and what the generator itself cost."""
     master.start()
     worker = master.join("a")
@@ -108,7 +108,7 @@ def test_run_json_holds_the_workers_clocks_and_cpu(master: Master) -> None:
     assert run["ended_at"].startswith("1970-01-12T13:46:50.500")  # 8 s after the start
 
 
-def test_a_crashed_sender_is_told_and_its_worker_is_lost(master: Master) -> None:
+def test_a_crashed_sender_is_told_and_its_worker_is_lost(master: MasterByHand) -> None:
     """The master says why the worker failed; without a lease it is then lost like a silent one."""
     master.start()
     worker = master.join("a")

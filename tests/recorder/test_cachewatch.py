@@ -135,7 +135,7 @@ def test_other_changes_are_no_reshard() -> None:
     assert observed(group(*ONE), group(*ONE, status="modifying"), group(*ONE)) == []
 
 
-class Clock:
+class StoppedClock:
     """A clock that only moves when it is told to."""
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class Clock:
         return self.now
 
 
-class Watched:
+class StubbedWatcher:
     """A watcher with stubbed clients, and what it recorded."""
 
     def __init__(self) -> None:
@@ -157,7 +157,7 @@ class Watched:
         self.metrics.activate()
         self.events: list[Named] = []
         self.rows: list[dict[str, Any]] = []
-        self.clock = Clock()
+        self.clock = StoppedClock()
         self.watcher = CacheWatcher(
             clients,
             GROUP,
@@ -169,15 +169,15 @@ class Watched:
 
 
 @pytest.fixture
-def watched() -> Iterator[Watched]:
+def watched() -> Iterator[StubbedWatcher]:
     """A watcher whose every expected call must have been made in the end."""
-    it = Watched()
+    it = StubbedWatcher()
     yield it
     it.cache.assert_no_pending_responses()
     it.metrics.assert_no_pending_responses()
 
 
-def test_node_metrics_become_rows_and_wait_for_late_values(watched: Watched) -> None:
+def test_node_metrics_become_rows_and_wait_for_late_values(watched: StubbedWatcher) -> None:
     """CloudWatch's minutes become the run folder's cumulative rows, none twice, none before its values are there."""
 
     def minute(number: int) -> datetime:
@@ -234,7 +234,7 @@ def test_node_metrics_become_rows_and_wait_for_late_values(watched: Watched) -> 
 ANY_EVENTS = {"SourceIdentifier": GROUP, "SourceType": "replication-group", "StartTime": ANY}
 
 
-def test_what_aws_says_of_the_group_is_kept_word_for_word_and_once(watched: Watched) -> None:
+def test_what_aws_says_of_the_group_is_kept_word_for_word_and_once(watched: StubbedWatcher) -> None:
     """The messages of DescribeEvents are evidence, over as many pages as they come in."""
 
     def told(second: int, message: str) -> dict[str, Any]:
@@ -256,7 +256,7 @@ def test_what_aws_says_of_the_group_is_kept_word_for_word_and_once(watched: Watc
     ]
 
 
-def test_a_refused_call_is_said_once_and_tried_again(watched: Watched) -> None:
+def test_a_refused_call_is_said_once_and_tried_again(watched: StubbedWatcher) -> None:
     """No permission, throttling: the run goes on, and its evidence says what is missing."""
     for second in (0, 5):
         watched.clock.now = START + second

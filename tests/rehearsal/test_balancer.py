@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from rehearsal.balancer import MalformedError, Request, alb_event, parse_answer, response
+from rehearsal.balancer import HttpRequest, MalformedError, alb_event, parse_answer, response
 
 
-def request(url: str, body: bytes = b"", **headers: str) -> Request:
+def request(url: str, body: bytes = b"", **headers: str) -> HttpRequest:
     """A parsed GET."""
-    made = Request()
+    made = HttpRequest()
     made.method, made.url, made.body, made.headers = "GET", url, body, headers
     return made
 

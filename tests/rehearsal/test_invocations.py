@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.invocations import Function, FunctionSpec, InitError
+from rehearsal.invocations import FunctionSpec, HostedFunction, InitError
 
 HANDLER = """
 import json, os, sys, time
@@ -60,7 +60,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-async def invoke(function: Function, **event: Any) -> dict[str, Any]:
+async def invoke(function: HostedFunction, **event: Any) -> dict[str, Any]:
     """One invocation's answer."""
     answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
     function.invoke(event, answered.set_result)
@@ -71,7 +71,7 @@ def run(folder: Path, scenario: Any, **changes: Any) -> Any:
     """Run `scenario(function)` with a function that is started before and stopped after."""
 
     async def whole() -> Any:
-        function = Function(spec(folder, **changes))
+        function = HostedFunction(spec(folder, **changes))
         try:
             await function.start()
             coroutine: Coroutine[Any, Any, Any] = scenario(function)
@@ -85,7 +85,7 @@ def run(folder: Path, scenario: Any, **changes: Any) -> Any:
 def test_busy_environments_are_joined_by_new_ones_up_to_the_limit(tmp_path: Path) -> None:
     """Six invocations at once on a limit of four: four environments, two invocations wait, the waits are measured."""
 
-    async def scenario(function: Function) -> None:
+    async def scenario(function: HostedFunction) -> None:
         answers = await asyncio.gather(*(invoke(function, do="sleep", s=0.3) for _ in range(6)))
         assert len({answer["result"]["pid"] for answer in answers}) == 4
         assert function.environments == 4
@@ -100,7 +100,7 @@ def test_busy_environments_are_joined_by_new_ones_up_to_the_limit(tmp_path: Path
 def test_an_environment_is_used_again(tmp_path: Path) -> None:
     """One after the other, invocations meet the same process with its module's state: a warm start."""
 
-    async def scenario(function: Function) -> None:
+    async def scenario(function: HostedFunction) -> None:
         first, second = await invoke(function), await invoke(function)
         assert first["result"]["pid"] == second["result"]["pid"]
         assert (first["result"]["starts"], second["result"]["starts"]) == (1, 2)
@@ -112,7 +112,7 @@ def test_an_environment_is_used_again(tmp_path: Path) -> None:
 def test_the_time_limit_ends_the_environment(tmp_path: Path) -> None:
     """Past the limit the caller gets an error, the process is gone, and the next invocation gets a new one."""
 
-    async def scenario(function: Function) -> None:
+    async def scenario(function: HostedFunction) -> None:
         pid = (await invoke(function))["result"]["pid"]
         started = time.monotonic()
         answer = await invoke(function, do="sleep", s=30)
@@ -135,7 +135,7 @@ def test_the_time_limit_ends_the_environment(tmp_path: Path) -> None:
 def test_what_goes_wrong_inside_is_an_error_answer(tmp_path: Path, what: str, error: str) -> None:
     """An exception, a process that ends, memory past the setting: each is told, and the function serves on."""
 
-    async def scenario(function: Function) -> None:
+    async def scenario(function: HostedFunction) -> None:
         assert (await invoke(function, do=what))["error"]["errorType"] == error
         assert "result" in await invoke(function)
 
@@ -145,7 +145,7 @@ def test_what_goes_wrong_inside_is_an_error_answer(tmp_path: Path, what: str, er
 def test_an_environment_sees_what_is_declared_and_no_more(tmp_path: Path) -> None:
     """Its variables are the declared ones, its modules the archive's and the standard library's."""
 
-    async def scenario(function: Function) -> None:
+    async def scenario(function: HostedFunction) -> None:
         seen = (await invoke(function, do="env"))["result"]
         assert seen["DECLARED"] == "yes"
         assert "HOME" not in seen
@@ -167,7 +167,7 @@ def test_an_environment_sees_what_is_declared_and_no_more(tmp_path: Path) -> Non
 def test_a_handler_that_cannot_be_loaded_is_named(tmp_path: Path, handler: str, said: str) -> None:
     """A wrong declared handler fails at the start, with Python's own words."""
 
-    async def nothing(_function: Function) -> None: ...
+    async def nothing(_function: HostedFunction) -> None: ...
 
     with pytest.raises(InitError, match=said):
         run(tmp_path, nothing, handler=handler)
@@ -176,7 +176,7 @@ def test_a_handler_that_cannot_be_loaded_is_named(tmp_path: Path, handler: str, 
 def test_log_lines_of_all_environments_are_whole(tmp_path: Path) -> None:
     """Environments append to one file; every line is one line."""
 
-    async def scenario(function: Function) -> None:
+    async def scenario(function: HostedFunction) -> None:
         await asyncio.gather(*(invoke(function, do="sleep", s=0.01) for _ in range(200)))
 
     run(tmp_path, scenario)

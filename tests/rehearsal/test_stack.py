@@ -16,24 +16,24 @@ from experiment.errors import ExperimentError
 from function import session
 from infra import settings as infra_settings
 from rehearsal import declared
-from rehearsal.declared import Declared
+from rehearsal.declared import DeclaredStack
 from rehearsal.functions import FunctionsError
 from rehearsal.stack import LocalStack
 
 
 @pytest.fixture(scope="module")
-def parts() -> Declared:
+def parts() -> DeclaredStack:
     """What the program declares with its defaults, but with short time limits: a wrong host is tried until then."""
     found = declared.read(program.declare({**infra_settings.defaults(), "functionTimeout": 3}, "dev"))
     return replace(found, audit=replace(found.audit, timeout_s=4.0))
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[Declared], LocalStack]]:
+def start(tmp_path: Path) -> Iterator[Callable[[DeclaredStack], LocalStack]]:
     """Start cluster and functions of a declaration; they end with the test."""
     made: list[LocalStack] = []
 
-    def make(found: Declared) -> LocalStack:
+    def make(found: DeclaredStack) -> LocalStack:
         running = LocalStack(found, environments=4, server=None)
         made.append(running)
         running.start_clusters(sham=False)
@@ -45,7 +45,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[Declared], LocalStack]]:
         running.stop()
 
 
-def with_variable(found: Declared, name: str, value: str) -> Declared:
+def with_variable(found: DeclaredStack, name: str, value: str) -> DeclaredStack:
     """The same with one of the session function's variables altered."""
     function = found.listener.function
     altered = replace(function, environment={**function.environment, name: value})
@@ -62,7 +62,7 @@ def with_variable(found: Declared, name: str, value: str) -> Declared:
     ],
 )
 def test_a_wrong_variable_fails_before_the_load(
-    parts: Declared, start: Callable[[Declared], LocalStack], name: str, value: str, said: str
+    parts: DeclaredStack, start: Callable[[DeclaredStack], LocalStack], name: str, value: str, said: str
 ) -> None:
     """What is declared is what runs: a wrong host, port or word shows in the first invocation, and is named."""
     with pytest.raises(FunctionsError, match="the declared function answers") as failed:
@@ -70,7 +70,9 @@ def test_a_wrong_variable_fails_before_the_load(
     assert said in str(failed.value)
 
 
-def test_a_wrong_handler_fails_before_the_load(parts: Declared, start: Callable[[Declared], LocalStack]) -> None:
+def test_a_wrong_handler_fails_before_the_load(
+    parts: DeclaredStack, start: Callable[[DeclaredStack], LocalStack]
+) -> None:
     """A handler that the declared archive does not hold is named with Python's own words."""
     wrong = replace(parts, audit=replace(parts.audit, handler="function.nothing.handler"))
     with pytest.raises(FunctionsError, match=r"function\.nothing\.handler.*No module named"):
@@ -78,7 +80,7 @@ def test_a_wrong_handler_fails_before_the_load(parts: Declared, start: Callable[
 
 
 def test_the_audit_finds_what_is_lost_and_what_is_changed(
-    parts: Declared, start: Callable[[Declared], LocalStack], tmp_path: Path
+    parts: DeclaredStack, start: Callable[[DeclaredStack], LocalStack], tmp_path: Path
 ) -> None:
     """Of 12,000 acknowledged sessions one deleted, one altered and one never written are found, and no other."""
     running = start(parts)
@@ -107,7 +109,7 @@ def test_the_audit_finds_what_is_lost_and_what_is_changed(
 
 
 def test_an_audit_that_cannot_ask_is_not_complete(
-    parts: Declared, start: Callable[[Declared], LocalStack], tmp_path: Path
+    parts: DeclaredStack, start: Callable[[DeclaredStack], LocalStack], tmp_path: Path
 ) -> None:
     """With a shard gone its sessions are unchecked, which is not the same as intact."""
     running = start(parts)
@@ -122,7 +124,9 @@ def test_an_audit_that_cannot_ask_is_not_complete(
     assert kept["problems"]
 
 
-def test_reaching_the_limit_of_environments_is_said(parts: Declared, start: Callable[[Declared], LocalStack]) -> None:
+def test_reaching_the_limit_of_environments_is_said(
+    parts: DeclaredStack, start: Callable[[DeclaredStack], LocalStack]
+) -> None:
     """Forty requests at once on four environments: all are answered, and the host says that some had to wait."""
     running = start(parts)
     assert not running.functions.limit_was_reached()

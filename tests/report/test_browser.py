@@ -49,7 +49,7 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-class Watched:
+class WatchedPage:
     """A page with everything it complained of or asked the network for."""
 
     def __init__(self, browser: Browser, file: Path, *, width: int = 1280, dark: bool = False) -> None:
@@ -92,7 +92,7 @@ class Watched:
 
 def test_every_chart_is_drawn_and_nothing_complains(browser: Browser, hostile_run: Path) -> None:
     """No console message, no request, no script of a hostile text, and a line in every chart."""
-    watched = Watched(browser, hostile_run / "report.html")
+    watched = WatchedPage(browser, hostile_run / "report.html")
     assert watched.problems == []
     assert watched.charts() == watched.page.locator(".chart").count() >= 15
     assert watched.page.locator("img[src=x]").count() == 0
@@ -100,7 +100,7 @@ def test_every_chart_is_drawn_and_nothing_complains(browser: Browser, hostile_ru
 
 def test_a_zoom_moves_every_time_axis(browser: Browser, hostile_run: Path) -> None:
     """Zooming one chart of the timeline zooms all of them, and back, and leaves the others alone."""
-    watched = Watched(browser, hostile_run / "report.html")
+    watched = WatchedPage(browser, hostile_run / "report.html")
     range_of = "(key) => document.getElementById('chart-' + key).layout.xaxis.range.map(Math.round)"
     pair_before = watched.page.evaluate(range_of, "pair-read")
     watched.page.evaluate("Plotly.relayout('chart-read', {'xaxis.range': [95, 115]})")
@@ -115,7 +115,7 @@ def test_a_zoom_moves_every_time_axis(browser: Browser, hostile_run: Path) -> No
 
 def test_dark_light_and_paper_each_have_their_colours(browser: Browser, hostile_run: Path) -> None:
     """The charts follow the reader's theme, also when it changes, and paper is always light."""
-    watched = Watched(browser, hostile_run / "report.html", dark=True)
+    watched = WatchedPage(browser, hostile_run / "report.html", dark=True)
     ink = "document.getElementById('chart-read').layout.font.color"
     dark = watched.page.evaluate(ink)
     watched.page.emulate_media(color_scheme="light")
@@ -130,7 +130,7 @@ def test_dark_light_and_paper_each_have_their_colours(browser: Browser, hostile_
 
 def test_a_phone_never_scrolls_sideways(browser: Browser, hostile_run: Path) -> None:
     """At 360 pixels the page fits; only tables scroll, inside themselves."""
-    watched = Watched(browser, hostile_run / "report.html", width=360)
+    watched = WatchedPage(browser, hostile_run / "report.html", width=360)
     assert watched.page.evaluate("document.documentElement.scrollWidth") <= 360
     assert watched.charts() == watched.page.locator(".chart").count()
     assert watched.problems == []
@@ -153,6 +153,6 @@ def test_cycles_and_comparisons_are_drawn_too(browser: Browser, hostile_run: Pat
     build(cycles)
     compare([hostile_run, cycles], tmp_path / "compare.html")
     for file in (cycles / "report.html", tmp_path / "compare.html"):
-        watched = Watched(browser, file)
+        watched = WatchedPage(browser, file)
         assert watched.problems == []
         assert watched.charts() == watched.page.locator(".chart").count() >= 12
