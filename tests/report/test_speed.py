@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.report_speed import add_log_lines, original
 from tools.synthetic import write
 
@@ -19,6 +21,7 @@ print(json.dumps([status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
 """
 
 
+@pytest.mark.alone
 def test_the_whole_load_takes_under_5_s_and_500_mb(tmp_path: Path) -> None:
     """CPU seconds are counted, not the clock's: this machine has other work. The page stays under 6 MB."""
     run = write(tmp_path / "run", original(60))
