@@ -19,12 +19,19 @@ from pathlib import Path
 ONLY_CI = ("rehearsal", "image", "engine", "browser")
 # Tests wait for processes most of the time, so twice as many run as there are cores.
 WORKERS = 2 * (os.cpu_count() or 2)
+# Where Python may write no bytecode beside the sources, it is kept here: hundreds of processes are started, and each
+# would compile all that it imports.
+BYTECODE = Path(__file__).resolve().parent.parent / "build" / "bytecode"
 NO_TESTS = 5  # pytest's exit code when nothing was selected
 
 
 def run(words: list[str], report: Path) -> tuple[int, Counter[str]]:
     """Run one part; its exit code, and its tests by outcome."""
-    done = subprocess.run([sys.executable, "-m", "pytest", f"--junit-xml={report}", *words], check=False)
+    environment = dict(os.environ)
+    if environment.pop("PYTHONDONTWRITEBYTECODE", ""):
+        environment["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
+    command = [sys.executable, "-m", "pytest", f"--junit-xml={report}", *words]
+    done = subprocess.run(command, env=environment, check=False)
     counts: Counter[str] = Counter()
     if report.exists():
         for suite in ET.parse(report).getroot():  # noqa: S314 - pytest has just written it

@@ -87,7 +87,11 @@ PLANTS = (
 
 
 ROUNDS = rounds(PLANTS)
-WHOLE = CONFIGURATIONS["with a budget"].declare()
+
+
+def _whole() -> Program:
+    """Every type that the program can declare."""
+    return CONFIGURATIONS["with a budget"].declare()
 
 
 @functools.cache
@@ -125,7 +129,7 @@ def test_cloudformation_takes_it(configuration: str) -> None:
 
 @functools.cache
 def _planted(number: int) -> list[str]:
-    program = WHOLE
+    program = _whole()
     for plant in ROUNDS[number]:
         program = plant.into(program)
     return complaints(program)
@@ -135,7 +139,7 @@ def _planted(number: int) -> list[str]:
 def test_a_mistake_is_told(plant: Plant) -> None:
     """Each planted mistake is told with its resource's URN, so that a check that sees nothing cannot pass."""
     (number,) = (number for number, plants in enumerate(ROUNDS) if plant in plants)
-    trouble = plant.missed(WHOLE, _planted(number))
+    trouble = plant.missed(_whole(), _planted(number))
     assert not trouble, trouble
 
 

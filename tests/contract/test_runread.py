@@ -37,7 +37,7 @@ def test_a_whole_run_comes_back_as_written(folder: Path) -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.integers(1, 120_000_000), max_size=60), min_size=1, max_size=8), st.randoms())
 def test_decoded_percentiles_are_those_of_the_library(seconds: list[list[int]], random: object) -> None:
     """Decoding all histograms at once gives what hdrh gives for each, and for all of them merged."""

@@ -43,7 +43,7 @@ def test_compression_keeps_the_rates(compress: int, expected: int) -> None:
     assert 1 / (schedule.planned_s(peak) - schedule.planned_s(peak - 1)) == pytest.approx(900, rel=0.01)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(profiles)
 def test_times_are_sorted_inside_their_phase_and_match_the_integral(profile: Profile) -> None:
     """Arrival k is planned where the integral of the rate passes k + 1/2 (uniform), never outside its phase."""
@@ -66,7 +66,7 @@ def test_times_are_sorted_inside_their_phase_and_match_the_integral(profile: Pro
         assert abs(schedule.total - float(area)) <= 0.5 + 1e-9
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(profiles, st.integers(1, 7), st.data())
 def test_the_sum_over_workers_is_the_whole(profile: Profile, workers: int, data: st.DataObject) -> None:
     """Slots k mod n share the schedule exactly, and counting by seconds agrees with the single times."""
@@ -80,7 +80,7 @@ def test_the_sum_over_workers_is_the_whole(profile: Profile, workers: int, data:
         assert schedule.count_before(moment) == sum(1 for _, planned in shared if planned < moment)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(profiles, st.data())
 def test_any_arrival_can_be_asked_for_alone(profile: Profile, data: st.DataObject) -> None:
     """A worker that starts in the middle computes the same times as one that walked there."""

@@ -1,5 +1,6 @@
 """An AWS whose answers are scripted; botocore's service models check every request and every answer."""
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,12 +44,18 @@ def refuse(code: str, message: str = "refused", operation: str = "Operation", st
     return ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}, operation)
 
 
+@functools.cache
+def _session() -> boto3.Session:
+    """One for all clients: each session reads the services' models anew, and moto ends boto3's own at every test."""
+    return boto3.Session("a", "b", region_name=REGION)
+
+
 def scripted(service: str, **answers: Answer) -> Any:
     """A client whose operations are answered by functions of their parameters; no other may be called.
 
     Requests go through botocore's own validation; answers are checked against the operation's output shape.
     """
-    client: Any = boto3.client(service, region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b")  # type: ignore[call-overload] - the name is the test's
+    client: Any = _session().client(service)  # type: ignore[call-overload] - the name is the test's
     names = {client.meta.method_to_api_mapping[name]: answer for name, answer in answers.items()}
     calls: list[tuple[str, dict[str, Any]]] = []
     client.calls = calls

@@ -98,7 +98,7 @@ step = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(step, min_size=5, max_size=60), st.booleans())
 def test_whatever_happens_the_books_balance_and_nothing_is_sent_twice(  # noqa: C901, PLR0912 - one story, told in one piece
     steps: list[tuple[str, int, float]], stopped: bool

@@ -165,6 +165,7 @@ def test_no_answer_and_an_answer_too_late_are_told_apart(behaviour: Behaviour, o
     assert sent.outcomes == {outcome: 30}
 
 
+@pytest.mark.alone
 def test_a_late_reply_delays_nobody() -> None:
     """Open model: with every answer 0.6 s late, arrivals still leave at their planned times."""
     with Server(late).running() as server:
@@ -207,6 +208,7 @@ def test_the_cap_on_arrivals_in_flight() -> None:
     assert all(math.isnan(row.sent_s) for row in sent.rows if row.k >= 7)
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux stamps replies")
 def test_a_reply_is_timed_when_it_came_not_when_it_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sender reads a reply at its next send; the kernel's stamp says when that reply really came."""

@@ -187,6 +187,7 @@ def test_a_page_that_asks_while_the_test_ends_keeps_asking(tmp_path: Path, profi
     assert set(states) <= {"spawning", "running"}
 
 
+@pytest.mark.alone
 def test_workers_killed_paused_leaving_and_joining_at_random(tmp_path: Path, profile: str) -> None:
     """Whatever happens to workers nothing is sent twice; the server counts between sent and sent + unknown."""
     seed = random.randrange(1_000_000)  # noqa: S311 - printed, to try it again
@@ -221,6 +222,7 @@ def test_workers_killed_paused_leaving_and_joining_at_random(tmp_path: Path, pro
     assert it.workers[1].returncode == 0
 
 
+@pytest.mark.alone
 def test_a_paused_worker_comes_back_as_a_new_one(tmp_path: Path, profile: str) -> None:
     """A worker that slept longer than its lease sends nothing of what others took over, and joins again."""
     with (
@@ -276,6 +278,7 @@ def test_the_last_worker_killed_ends_the_run(tmp_path: Path, profile: str) -> No
     assert written.total("offered") < OFFERED
 
 
+@pytest.mark.alone
 def test_a_killed_master_leaves_a_valid_run_and_its_workers_stop(tmp_path: Path, profile: str) -> None:
     """Without a master the workers stop when their lease ends; what was written is whole lines that add up."""
     with counting_server() as url, swarm(tmp_path, url, "--load-profile", profile, workers=2) as it:

@@ -141,7 +141,7 @@ def test_the_minutes_of_aws_are_drawn_too(browser: Browser, tmp_path: Path) -> N
     run = synthetic.write(tmp_path / "aws", synthetic.ON_AWS)
     synthetic.write_metrics(run)
     build(run, [])
-    watched = Watched(browser, run / "report.html", width=360)
+    watched = WatchedPage(browser, run / "report.html", width=360)
     assert watched.problems == []
     assert watched.charts() == watched.page.locator(".chart").count() >= 20
     assert watched.page.evaluate("document.documentElement.scrollWidth") <= 360
