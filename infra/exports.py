@@ -51,7 +51,7 @@ def export_all(
     dashboard: Dashboard,
     region: pulumi.Output[str],
 ) -> None:
-    """The exports that docs/architecture.md lists."""
+    """The exports that docs/reference.md lists."""
     stack = pulumi.get_stack()
     pulumi.export("cacheConfigurationEndpoint", cache.host)
     pulumi.export("cacheReplicationGroupId", cache.id)
