@@ -1,4 +1,4 @@
-"""The Locust master's HTTP interface, as whoever drives an experiment asks it (docs/architecture.md)."""
+"""The Locust master's HTTP interface, as whoever drives an experiment asks it (docs/reference.md)."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""What the functions and the load containers are told: the contract that docs/architecture.md writes down."""
+"""What the functions and the load containers are told: docs/reference.md lists them."""
 
 import pulumi
 

@@ -1,7 +1,7 @@
 """What the Locust master leaves behind on AWS, so that a run outlives its task and its stack.
 
 While a run lasts, a thread of its own ships the run folder to S3 every few seconds, watches the replication group, and
-prints offered and achieved load in CloudWatch's Embedded Metric Format. docs/architecture.md has the contract. Nothing
+prints offered and achieved load in CloudWatch's Embedded Metric Format. docs/reference.md lists what is stored. Nothing
 here knows Locust; under it the thread is a greenlet, for gevent has patched `threading` and `socket` by then.
 """
 

@@ -280,9 +280,9 @@ def test_each_timing_plots_its_own_field() -> None:
 
 
 def test_exports() -> None:
-    """What a user and the experiment need next, by the names that docs/architecture.md lists."""
-    text = (settings.ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    listed = text[text.index("**Exports of the program**") :].split("\n\n")[0]
+    """What a user and the experiment need next, by the names that docs/reference.md lists."""
+    text = (settings.ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    listed = text.split("\n## Exports\n")[1].split("\n## ")[0]
     exports = declare().exports
     assert set(exports) == set(re.findall(r"`(\w+)`", listed))
     assert all(exports.values()), exports

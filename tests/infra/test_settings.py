@@ -197,3 +197,13 @@ def test_stack_file_and_overrides(tmp_path: Path) -> None:
     assert values["cachePassword"] == ""
     assert "aws:region" not in values
     assert from_files(tmp_path, "no-such-stack") == defaults()
+
+
+def test_the_settings_page_has_every_setting_with_its_default() -> None:
+    """docs/settings.md lists what Pulumi.yaml declares, in its order, and tells no other default."""
+    page = (settings.ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.MULTILINE))
+    assert list(defaults()) == list(told)
+    for name, value in defaults().items():
+        shown = "empty" if value == "" else value if isinstance(value, str) else json.dumps(value)
+        assert shown == told[name], name
