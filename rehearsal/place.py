@@ -66,7 +66,7 @@ class Here:
         cache = declared.cache
         self._screen.say(
             f"{len(self._resources)} resources declare {cache.shards} shard(s) x (1 + {cache.replicas}) nodes, the "
-            f" function behind its listener, {declared.worker.count} load workers"
+            f"function behind its listener, {declared.worker.count} load workers"
         )
         self._stack = stack = LocalStack(declared, environments=options.environments, server=options.server)
         self._run_dir.mkdir(parents=True)
