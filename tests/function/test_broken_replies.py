@@ -116,6 +116,7 @@ def test_a_reply_cut_once_is_read_again(function: Function, proxied: tuple[Proxy
     assert (done.status, done.body["retries"]) == (200, 1)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("fault", "status", "kind"),
     [

@@ -136,6 +136,7 @@ def test_a_wrong_password_is_refused_over_tls_too(function: Function, port: int,
     told(function.configure(CacheSettings("127.0.0.1", port, tls=True, password="wrong")).invoke(), 500, "refused")
 
 
+@pytest.mark.alone
 def test_declaring_tls_wrongly_ends_in_time(
     function: Function, port: int, one_node: Cluster, trust: Callable[[str], None]
 ) -> None:
@@ -147,6 +148,7 @@ def test_declaring_tls_wrongly_ends_in_time(
         assert done.seconds < 1
 
 
+@pytest.mark.alone
 def test_a_server_that_never_shakes_hands_ends_in_time(function: Function) -> None:
     """The time limit holds for the handshake too."""
     (port,) = free_ports(1)

@@ -77,6 +77,7 @@ def test_a_user_with_least_privilege_suffices(function: Function, one_node: Clus
         node.admin.execute_command("ACL", "DELUSER", "app")
 
 
+@pytest.mark.alone
 def test_an_endpoint_that_does_not_resolve_is_unavailable(function: Function) -> None:
     """A name may be missing for a moment while the cache is being made, so it is tried until the time is up."""
     done = function.configure(CacheSettings("cache.invalid", 6379)).invoke(LIMIT_S)
@@ -86,6 +87,7 @@ def test_an_endpoint_that_does_not_resolve_is_unavailable(function: Function) ->
     assert done.log["retries"] > 0
 
 
+@pytest.mark.alone
 def test_a_resolver_that_hangs_does_not_hold_the_invocation(
     function: Function, one_node: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +110,7 @@ def test_a_resolver_that_hangs_does_not_hold_the_invocation(
     waits.close()
 
 
+@pytest.mark.alone
 def test_a_port_that_nobody_listens_on_is_unavailable(function: Function) -> None:
     """Refused connections are tried again until the time is up: the node may be starting."""
     (port,) = free_ports(1)
@@ -134,6 +137,7 @@ def test_one_dead_address_of_several_costs_time_and_nothing_else(
     assert done.seconds < 4
 
 
+@pytest.mark.alone
 def test_a_node_that_accepts_and_never_answers_ends_as_a_deadline(function: Function, one_node: Cluster) -> None:
     """Lambda's own limit would end the invocation without a word: the caller is answered before."""
     node = one_node.primaries[0]
@@ -145,6 +149,7 @@ def test_a_node_that_accepts_and_never_answers_ends_as_a_deadline(function: Func
     assert function.invoke().status == 200
 
 
+@pytest.mark.alone
 def test_a_kept_connection_that_goes_silent_ends_as_a_deadline(function: Function, one_node: Cluster) -> None:
     """The connection is still good to look at: only the missing reply shows it, and the next invocation recovers."""
     node = one_node.primaries[0]
@@ -170,6 +175,7 @@ def test_a_server_without_cluster_mode_is_refused_at_once(function: Function, pr
         processes.stop(server)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("full_coverage", ["yes", "no"])
 def test_uncovered_slots_are_unavailable_and_covered_ones_are_served(
     full_coverage: str, function: Function, processes: Processes, monkeypatch: pytest.MonkeyPatch
