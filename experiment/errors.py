@@ -1,6 +1,6 @@
 """What goes wrong in an experiment, in words for whoever ran the command; each error has its exit code."""
 
-OK, GATE_FAILED, INVALID, USAGE = 0, 1, 2, 64
+OK, INVALID, USAGE = 0, 2, 64  # 1, a failed gate, is the report's
 
 
 class ExperimentError(Exception):

@@ -1,14 +1,14 @@
-"""The audit: which of the acknowledged sessions does the cluster not hold as they were written?
+"""The audit: finds acknowledged sessions that are missing from the cluster, or differ from what was written.
 
-Safe while slots move: it only reads, follows redirects, and reads a session that seems missing or different once more
-on its own, with a new layout, before it is reported.
+Safe while slots move: it only reads and follows redirects. Before it reports a session, it reads that session a second
+time on its own, with a new layout.
 """
 
 import os
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from function import environment, session
 from function.client import HOPS, REPLY_S, CacheError, ClusterClient, Command, Node, redirected
@@ -29,7 +29,7 @@ BATCH = 500  # commands in flight to one node: some 30 kB out and 80 kB back, wi
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Check the event's sessions; if not all could be checked, `error` says why and `checked` how many were."""
+    """Check the event's sessions. If not all could be checked, `error` says why and `checked` how many were."""
     audit: Audit | None = None
     record: dict[str, Any] = {"type": "AUDIT", "requestId": context.aws_request_id}
     answer: dict[str, Any] = {}
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 audit.check(sessions)
             finally:
                 record |= {"redirects": cluster.redirects, "retries": cluster.retries}
-    except ValueError as error:  # of the event or the environment
+    except ValueError as error:  # a wrong event or environment
         answer["error"] = str(error)
     except CacheError as error:
         answer["error"] = type(error).__name__.removesuffix("Error")
@@ -59,27 +59,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _sessions(event: dict[str, Any]) -> list[str]:
-    """Read the event, refusing what is not a list of at most 5,000 session ids."""
-    sessions = event.get("sessions")
+    """Return the event's session ids without repetitions; refuses all but a list of at most 5,000 ids."""
+    sessions: Any = event.get("sessions")
     if not isinstance(sessions, list):
-        raise ValueError(  # noqa: TRY004 - all that is wrong with an event is one kind of error
+        raise ValueError(  # noqa: TRY004 - a wrong event is one kind of error, whatever is wrong with it
             f"'sessions' is {type(sessions).__name__}: send a list of session ids"
         )
-    words: list[Any] = sessions
-    if len(words) > MOST:
-        raise ValueError(f"'sessions' holds {len(words)} ids: send at most {MOST} a call")
-    for word in words:
+    ids = cast("list[Any]", sessions)
+    if len(ids) > MOST:
+        raise ValueError(f"'sessions' holds {len(ids)} ids: send at most {MOST} a call")
+    for session_id in ids:
         try:
-            good = str(uuid.UUID(word)) == word
+            valid = str(uuid.UUID(session_id)) == session_id
         except (ValueError, TypeError, AttributeError):
-            good = False
-        if not good:
-            raise ValueError(f"'sessions' holds {word!r}: send session ids as the function's replies named them")
-    return list(dict.fromkeys(words))
+            valid = False
+        if not valid:
+            raise ValueError(f"'sessions' holds {session_id!r}: send session ids as the function's replies named them")
+    return list(dict.fromkeys(ids))
 
 
 class Audit:
-    """One pass over some sessions; what it has found so far is true also after `check` ended in a CacheError."""
+    """One pass over some sessions. Its counts hold even when `check` ended in a CacheError."""
 
     def __init__(self, cluster: ClusterClient, deadline: Deadline) -> None:
         self.checked = 0
@@ -87,10 +87,10 @@ class Audit:
         self.different: list[str] = []
         self._cluster = cluster
         self._deadline = deadline
-        self._pending: dict[str, Node | None] = {}  # to be read where an ASK said, or (None) from the owner
+        self._pending: dict[str, Node | None] = {}  # read from the node that an ASK named, or (None) from the owner
 
     def check(self, sessions: Sequence[str]) -> None:
-        """Compare every session with what it must hold."""
+        """Compare every session with the fields that its id determines."""
         self._pending = dict.fromkeys(sessions)
         self._cluster.persist(self._read_all, HOPS, self._deadline)
         doubtful = [*self.missing, *self.different]
@@ -111,7 +111,7 @@ class Audit:
             raise ClusterDownError(f"{len(self._pending)} sessions were redirected {hops} times in a row")
 
     def _read_once(self) -> None:
-        """Send what is pending, in batches to each node; what was answered leaves `_pending`."""
+        """Read the pending sessions, in batches per node; answered ones leave `_pending`."""
         groups: defaultdict[Node, list[str]] = defaultdict(list)
         for session_id, node_of_ask in self._pending.items():
             groups[node_of_ask or self._cluster.owner(session.slot(session_id), self._deadline)].append(session_id)

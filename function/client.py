@@ -1,15 +1,14 @@
-"""A thin client of a cluster: it finds a key's owner, follows the cluster while slots move, and counts what that took.
+"""A thin cluster client: it finds a key's owner, follows redirects while slots move, and counts redirects and retries.
 
-One command, one key. A try ends in a reply or in one of these:
+Every command has one key. A try ends in a reply or in one of these:
 
 - MOVED, ASK: go where the cluster says (`redirects`).
-- TRYAGAIN, CLUSTERDOWN, MASTERDOWN, READONLY, LOADING, a lost connection, silence: wait a little, ask the cluster who
-  owns the slot now, try again (`retries`).
-- Anything else (credentials, a command that the server does not know): no second try would help.
+- TRYAGAIN, CLUSTERDOWN, MASTERDOWN, READONLY, LOADING, a lost connection, no answer: wait a little, ask the cluster
+  who owns the slot now, try again (`retries`).
+- Anything else (credentials, a command that the server does not know): raise, because a second try would fail too.
 
-Tries go on inside the deadline, each with a part of the time that is left, so that one silent node does not use all of
-it. Commands must be safe to send twice: a connection lost after the send does not tell whether the command was carried
-out.
+The client tries again until the deadline. Each try gets a share of the time left, so one silent node cannot use all of
+it. Commands must be safe to send twice: after a connection was lost, nobody knows whether the command was executed.
 """
 
 import bisect
@@ -64,7 +63,7 @@ class CacheError(Exception):
 
 
 class UnavailableError(CacheError):
-    """The cache cannot serve this key now, and what stood in the way is known."""
+    """The cache cannot serve this key now; the message says why."""
 
 
 class OutOfTimeError(CacheError):
@@ -72,11 +71,11 @@ class OutOfTimeError(CacheError):
 
 
 class RefusedError(CacheError):
-    """The cache answered with a refusal that trying again does not change."""
+    """The cache refused, and would refuse again."""
 
 
 class Command:
-    """A command on one key, packed ahead so that this is not counted as the cache's time."""
+    """A command on one key, packed before the clock starts: packing is not the cache's time."""
 
     def __init__(self, key: str, *words: str) -> None:
         self.slot = key_slot(key.encode())
@@ -84,14 +83,14 @@ class Command:
 
 
 class Layout:
-    """Who owns which slots, as one node told it."""
+    """Who owns which slots, according to one node."""
 
     def __init__(self, rows: list[list[Reply]], told_by: str) -> None:
         self._rows = {row[0]: row for row in rows}  # first slot, last slot, primary, replicas
         self._firsts = sorted(self._rows)
         self._told_by = told_by
-        self._owners: dict[int, Node] = {}  # slots asked for before, and what MOVED said
-        self.contradicted = False  # whether a MOVED has said otherwise
+        self._owners: dict[int, Node] = {}  # slots looked up before, corrected by MOVED
+        self.contradicted = False  # whether a MOVED named another owner
 
     def owner(self, slot: int) -> Node | None:
         """Return the node that owns the slot; None if nobody does."""
@@ -119,12 +118,12 @@ class Layout:
 
 
 def _node(fields: list[Reply], told_by: str) -> Node:
-    """Read a node of CLUSTER SLOTS; one without a host is where the answer came from."""
+    """Read a node of CLUSTER SLOTS; no host means the host that answered."""
     return (told_by if fields[0] in _NO_HOST else fields[0].decode()), fields[1]
 
 
 def redirected(reply: AskError, link: Link) -> Node:
-    """Say where an ASK or MOVED points; without a host, at another port of the host that sent it."""
+    """Return the node that an ASK or MOVED names; no host means another port of the host that sent it."""
     host, port = reply.node_addr
     return (link.place[0] if host.encode() in _NO_HOST else host), port
 
@@ -142,9 +141,9 @@ class ClusterClient:
         self._suspects: set[Node] = set()
 
     def connect(self, key: str, deadline: Deadline) -> None:
-        """Be connected to the owner of key: resolve the endpoint, connect, learn the layout, connect to the owner.
+        """Connect to the owner of key: resolve the endpoint, connect, learn the layout, connect to the owner.
 
-        What an invocation before has left is used if it is still good; a layout that a MOVED has contradicted is not.
+        Reuses open connections and the layout of an earlier invocation, unless a MOVED contradicted that layout.
         """
         if self._layout and self._layout.contradicted:
             self._layout = None
@@ -154,7 +153,7 @@ class ClusterClient:
         self.persist(self._connect_owner, key_slot(key.encode()), deadline)
 
     def execute(self, command: Command, deadline: Deadline) -> Reply:
-        """Send a command on one key to the key's owner, wherever it is by now, and return the reply."""
+        """Send a command to its key's current owner and return the reply."""
         return self.persist(self._follow, command, deadline)
 
     def close(self) -> None:
@@ -170,7 +169,7 @@ class ClusterClient:
         self.close()
 
     def persist(self, step: Callable[[A, Deadline], T], subject: A, deadline: Deadline) -> T:
-        """Take a step again, each time after a pause and with a new layout, until it succeeds or the time is up."""
+        """Repeat a step, each time after a pause and with a new layout, until it succeeds or the time is up."""
         error: Exception | None = None
         for number in range(TRIES):
             try:
@@ -196,7 +195,7 @@ class ClusterClient:
         raise UnavailableError(f"{self._cache} cannot serve: {error}") from error
 
     def owner(self, slot: int, deadline: Deadline) -> Node:
-        """Return the slot's owner, after asking for the layout if it is not known."""
+        """Return the slot's owner; asks for the layout if it is unknown."""
         if self._layout is None:
             self._layout = self._known = self._learn(deadline)
         owner = self._layout.owner(slot)
@@ -205,7 +204,7 @@ class ClusterClient:
         return owner
 
     def moved(self, slot: int, owner: Node) -> None:
-        """Note what a MOVED said: the slot's next command goes there; `connect` will ask for the whole layout again."""
+        """Note a MOVED: the slot's next command goes to `owner`, and `connect` asks for the whole layout again."""
         if self._layout:
             self._layout.moved(slot, owner)
 
@@ -214,13 +213,13 @@ class ClusterClient:
         self._layout = None
 
     def link(self, node: Node, deadline: Deadline) -> Link:
-        """Return the connection to a node, made if there is none."""
+        """Return the connection to a node; connects if there is none."""
         if node not in self._links:
             self._links[node] = self._connect(node[0], resolve(*node, deadline.share(1 / 2, RESOLVE_S)), deadline)
         return self._links[node]
 
     def drop(self, node: Node) -> None:
-        """Close the connection to a node that has failed; it is asked last from now on."""
+        """Close the connection to a node that failed, and try that node last from now on."""
         link = self._links.get(node)
         if link is not None:
             link.close()
@@ -231,7 +230,7 @@ class ClusterClient:
         return self.link(self.owner(slot, deadline), deadline)
 
     def _follow(self, command: Command, deadline: Deadline) -> Reply:
-        """Make one try, going where redirects say."""
+        """Make one try, following redirects."""
         slot, packed = command.slot, command.packed
         node = self.owner(slot, deadline)
         asking = False
@@ -255,7 +254,7 @@ class ClusterClient:
         raise ClusterDownError(f"slot {slot} was redirected {HOPS} times in a row, last to {node[0]}:{node[1]}")
 
     def _learn(self, deadline: Deadline) -> Layout:
-        """Ask for the layout: who is connected first, then the endpoint's addresses and known nodes, suspects last."""
+        """Ask for the layout: open connections first, then the endpoint and known nodes; failed ones last."""
         for node, link in list(self._links.items()):
             try:
                 return self._ask(link, deadline)
@@ -286,7 +285,7 @@ class ClusterClient:
         return Layout(link.call("CLUSTER", "SLOTS", until=deadline.share(1 / 3, LAYOUT_S)), link.place[0])
 
     def _connect(self, name: str, addresses: Sequence[Address], deadline: Deadline) -> Link:
-        """Connect to the first of the addresses that answers; one that is connected already is not connected again."""
+        """Return a connection to the first address that answers; an open one is reused."""
         error: Exception | None = None
         for address in addresses:
             if address.place in self._links:

@@ -22,7 +22,7 @@ class Deadline:
 
     @classmethod
     def of(cls, context: LambdaContext) -> "Deadline":
-        """Lambda's own limit less what it takes to log and answer: a tenth of the time left, half a second at most."""
+        """Lambda's limit minus time to log and answer: a tenth of the time left, at most 0.5 s."""
         left = context.get_remaining_time_in_millis() / 1000
         return cls(left - min(0.5, left / 10))
 
@@ -31,7 +31,7 @@ class Deadline:
         return self.at - time.monotonic()
 
     def share(self, part: float, at_most: float) -> float:
-        """The moment by which one step must be done, so that there is time for another if it is not."""
+        """The moment by which one step must end: leaves time for another try."""
         now = time.monotonic()
         most = (self.at - now) * part
         if most > at_most:

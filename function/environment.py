@@ -1,18 +1,16 @@
-"""The function's environment: the only settings it has, declared by the program and read here alone."""
+"""The function's environment variables: its only settings. The program declares them; only this module reads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-VARIABLES = ("CACHE_HOST", "CACHE_PORT", "CACHE_TLS", "CACHE_CONNECTION", "CACHE_USERNAME", "CACHE_PASSWORD")
-
 
 class EnvironmentRefusedError(ValueError):
-    """The environment says something that the function cannot work with."""
+    """A variable has a value that the function cannot work with."""
 
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """Where the cache is and how it is to be reached."""
+    """Where the cache is and how to connect to it."""
 
     host: str
     port: int
@@ -27,7 +25,11 @@ class CacheSettings:
 
 
 def read(environ: Mapping[str, str]) -> CacheSettings:
-    """Check the variables and return what they say; everything that is wrong is named at once."""
+    """Check the variables and return the settings.
+
+    Raises:
+        EnvironmentRefusedError: names every wrong variable at once.
+    """
     host = environ.get("CACHE_HOST", "")
     port = environ.get("CACHE_PORT", "")
     tls = environ.get("CACHE_TLS", "")

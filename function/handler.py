@@ -29,8 +29,8 @@ _FAILURES: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Serve one request of the load balancer. The caller learns what kind of failure it was; the log, why."""
-    global _invocations  # noqa: PLW0603 - the life of the process is what a cold start is about
+    """Serve one request of the load balancer. A failed reply names the kind of failure; the log line says why."""
+    global _invocations  # noqa: PLW0603 - a cold start is a process's first invocation
     _invocations += 1
     record: dict[str, Any] = {"type": "ECL", "requestId": context.aws_request_id, "cold": _invocations == 1}
     try:
@@ -53,7 +53,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _serve(cluster: ClusterClient, deadline: Deadline, record: dict[str, Any]) -> dict[str, Any]:
-    """Take the three timed steps; what is known so far is in `record` whatever happens. Seconds, to the nanosecond."""
+    """Take the three timed steps. Timings go into `record` at once, so a failure keeps them; seconds, to the ns."""
     drawn = session.new_id()
     key, values = session.key(drawn), session.fields(drawn)
     write = Command(key, "HSET", key, *session.flat(values))

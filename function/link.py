@@ -1,18 +1,18 @@
 """A connection to one node, on redis-py's own Connection and SSLConnection.
 
-They connect, verify and close; commands and replies go past them, by this room's own packing and parsing (resp.py).
-What else is changed, and why:
+They connect, verify and close. Commands and replies do not pass through them: resp.py packs and parses.
+What else differs from redis-py, and why:
 
 - Protocol 2 and no client information: `HELLO` and two `CLIENT SETINFO` would be three more round trips in the
   figure `connection`.
-- The caller chooses the address, so that a dead one of several costs a part of the time and not all of it.
-- A time limit holds for a whole exchange. A socket's own time-out holds for each `recv`, so a node that sends a byte
-  now and then would keep an invocation for ever.
-- Connection objects and the TLS context are made once in a process: making one takes as long as connecting, and loading
-  the system's authorities longer than the handshake.
-- A connection is closed by a reset. All replies have been read by then, and an orderly close would leave each local
-  port waiting for a minute (half of that on macOS), which ends at a few hundred new connections a second to one
-  address: fewer than the load's peak.
+- The caller chooses the address, so one dead address of several uses only a part of the time.
+- A time limit holds for a whole exchange. A socket's own time-out restarts with each `recv`, so a node that sends a
+  byte now and then would keep an invocation for ever.
+- A process makes each Connection object and the TLS context once and reuses them: making a Connection takes as long as
+  connecting, and loading the system's certificate authorities takes longer than the handshake.
+- Connections are closed by a reset, after all replies were read. An orderly close keeps the local port in TIME_WAIT for
+  a minute (30 s on macOS), so ports would run out at a few hundred new connections a second to one address, which is
+  below the load's peak.
 """
 
 import contextlib
@@ -43,17 +43,17 @@ from function.redispy import (
 from function.resolve import Address, SocketAddress
 from function.resp import Replies, Reply, pack
 
-_EVENTS = EventDispatcher()  # nobody listens: one for all saves making one for each connection
+_EVENTS = EventDispatcher()  # nobody listens, so all connections share one
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class _PlainSocket(socket.socket):
-    """A blocking socket whose waits the kernel ends: Python's own time-outs put a poll before each send and receive."""
+    """A blocking socket with the kernel's time-outs: Python's own add a poll() before each send and receive."""
 
     armed = math.inf
 
     def arm(self, seconds: float) -> None:
-        """Have the kernel end each wait after so many seconds."""
+        """Set the kernel's time-out for each send and receive."""
         self.armed = seconds
         whole = int(seconds)
         interval = struct.pack("ll", whole, max(1000, int((seconds - whole) * 1e6)))
@@ -66,11 +66,11 @@ class _PlainSocket(socket.socket):
             self._rearm(until)
             try:
                 return self.recv(size)
-            except BlockingIOError:  # the kernel's time-out: armed for less, perhaps
+            except BlockingIOError:  # the kernel's time-out, perhaps shorter than `until`
                 continue
 
     def send_all(self, data: bytes, until: float) -> None:
-        """Send until a moment on the monotonic clock; no progress for as long as is armed ends it too."""
+        """Send until a moment on the monotonic clock, or until nothing was sent for the kernel's time-out."""
         self._rearm(until)
         try:
             self.sendall(data)
@@ -82,7 +82,7 @@ class _PlainSocket(socket.socket):
         left = until - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        if sys.platform == "linux":  # where the limit on sending is one on connecting too
+        if sys.platform == "linux":  # SO_SNDTIMEO limits connecting too
             self.arm(left)
             try:
                 self.connect(sockaddr)
@@ -103,7 +103,7 @@ class _PlainSocket(socket.socket):
 
 
 class _TlsSocket(ssl.SSLSocket):
-    """Over TLS the kernel's time-outs would be taken for a wish to wait on, so Python's own serve."""
+    """Uses Python's time-outs: the ssl module takes a kernel time-out for "try again" and goes on waiting."""
 
     def receive(self, size: int, until: float, /) -> bytes:
         """Receive until a moment on the monotonic clock."""
@@ -158,7 +158,7 @@ class _Tls(SSLConnection):
             return context.wrap_socket(made, server_hostname=self.host)
         except ssl.SSLCertVerificationError as error:
             made.close()
-            raise AuthenticationError(f"the certificate of {self.host} is not good: {error}") from error
+            raise AuthenticationError(f"the certificate of {self.host} is not valid: {error}") from error
         except BaseException:
             made.close()
             raise
@@ -172,12 +172,12 @@ def _tls_context(_cert_file: str | None, _cert_dir: str | None) -> ssl.SSLContex
     return context
 
 
-# Connection objects that are not connected now, for the next connection to the same node.
+# Pool of closed Connection objects, for the next connection to the same node.
 _shells: defaultdict[tuple[str, int, bool], list[_Plain | _Tls]] = defaultdict(list)
 
 
 class Link:
-    """An open connection to one node. What goes wrong is a LostError or a SilentError, after which it is closed."""
+    """An open connection to one node. A failure closes it and raises LostError or SilentError."""
 
     def __init__(self, name: str, address: Address, cache: CacheSettings, until: float) -> None:
         self.name = name
@@ -202,7 +202,7 @@ class Link:
         return reply
 
     def exchange(self, packed: bytes, count: int, until: float) -> list[Reply]:
-        """Send packed commands at once and return their `count` replies, an error reply in its place."""
+        """Send packed commands at once and return their `count` replies; error replies are returned."""
         sock = self._sock
         if sock is None:
             raise LostError(f"the connection to {self.name} was closed before")
@@ -221,7 +221,7 @@ class Link:
             raise
 
     def idle(self) -> bool:
-        """Say whether the connection is open and nothing has come in on it since the last reply."""
+        """Return whether the connection is open and nothing arrived since the last reply."""
         if self._sock is None:
             return False
         poll = select.poll()

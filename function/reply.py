@@ -6,7 +6,7 @@ from typing import Any
 
 
 def respond(event: dict[str, Any], status: HTTPStatus, body: dict[str, Any]) -> dict[str, Any]:
-    """Answer as an Application Load Balancer wants it: with single or multiple header values, as it asked."""
+    """An answer for an Application Load Balancer, with single or multiple header values as its event has them."""
     answer: dict[str, Any] = {
         "statusCode": status.value,
         "statusDescription": f"{status.value} {status.phrase}",
@@ -22,7 +22,7 @@ def respond(event: dict[str, Any], status: HTTPStatus, body: dict[str, Any]) -> 
 
 
 def log(record: dict[str, Any]) -> None:
-    """Print one line, at once: a process that is frozen or killed next must not keep it.
+    """Print one line and flush it: Lambda may freeze or kill the process right after.
 
     Seconds are written as decimals to the nanosecond. json.dumps writes 0.00009 as 9e-05, and CloudWatch's documents do
     not say that Logs Insights reads that as a number; the dashboard's charts average these fields.

@@ -1,9 +1,8 @@
 """Names to addresses, within a time limit.
 
-getaddrinfo knows no limit of its own: a resolver that does not answer holds it for ten seconds and more. Names are
-therefore looked up on a thread that is kept between invocations (a thread each time would cost as much as the
-connection that is being measured); one that hangs is left behind and replaced. Numeric addresses need no resolver and
-are answered in place.
+getaddrinfo has no time limit: without an answer from the resolver it blocks for ten seconds or more. So a thread looks
+names up. It is kept between invocations, because starting one each time would cost as much as the connection that is
+measured; a thread that hangs is abandoned and replaced. Numeric addresses need no resolver.
 """
 
 import contextlib
@@ -31,7 +30,7 @@ class Address:
 
     @property
     def place(self) -> tuple[str, int]:
-        """Numeric host and port: what two names of one node have in common."""
+        """Numeric host and port: equal for two names of one node."""
         return str(self.sockaddr[0]), int(self.sockaddr[1])
 
 

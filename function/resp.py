@@ -1,8 +1,8 @@
 """Commands to bytes and bytes to replies, protocol 2.
 
-redis-py's own parser takes a reply line by line through a BytesIO. What that costs would be counted as the cache's: in
-`read` for HGETALL's array (as much as the round trip on loopback), in `connection` for CLUSTER SLOTS's, which grows
-with the nodes.
+redis-py's own parser reads a reply line by line through a BytesIO. Its cost would be counted as the cache's: in `read`
+for HGETALL's array (as much as the round trip on loopback), in `connection` for CLUSTER SLOTS, which grows with the
+number of nodes.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,8 @@ from typing import Any, Protocol
 
 from function.redispy import BaseParser, InvalidResponse, LostError
 
-Reply = (
-    Any  # bytes, an int, None, a list of these, or (never raised, but for what redis-py counts as lost) a ResponseError
-)
+# bytes, an int, None, a list of these, or a ResponseError; errors that redis-py counts as a lost connection are raised.
+Reply = Any
 
 _READ_SIZE = 65536
 _SMALL = 4096
@@ -35,11 +34,11 @@ class LimitedSocket(Protocol):
 
 
 class _IncompleteError(Exception):
-    """The reply goes on in what has not been received yet."""
+    """The rest of the reply has not been received yet."""
 
 
 class Replies:
-    """The replies that come in on a socket, in order."""
+    """The replies that arrive on a socket, in order."""
 
     def __init__(self, sock: LimitedSocket) -> None:
         self._sock = sock
@@ -47,7 +46,7 @@ class Replies:
         self._at = 0
 
     def next(self, until: float) -> Reply:
-        """Return the next reply, receiving as much as it takes; the limit holds for all of it, however it comes."""
+        """Return the next reply; `until` limits the whole reply, in however many pieces it arrives."""
         while True:
             if self._at < len(self._buffer):
                 try:
@@ -55,7 +54,7 @@ class Replies:
                 except _IncompleteError:
                     pass
                 else:
-                    if isinstance(reply, LostError):  # LOADING, WRONGPASS, too many clients: lost, says redis-py
+                    if isinstance(reply, LostError):  # redis-py's class for LOADING, WRONGPASS and too many clients
                         raise reply
                     return reply
             data = self._sock.receive(_READ_SIZE, until)
@@ -70,10 +69,10 @@ class Replies:
 
 
 def _strings(data: bytes) -> list[Reply] | None:
-    """Read an array of strings that came in one piece, as HGETALL's does; None for anything else.
+    """Parse an array of strings that arrived in one piece, as HGETALL's does; None for anything else.
 
-    It is split at once and, if every length agrees, believed: a value that holds a line end, an element of another kind
-    or a missing end changes the lengths or their number.
+    Splits at line ends and accepts the result if every announced length agrees. A value that contains a line end, an
+    element of another kind or a missing end changes the lengths or their number.
     """
     lines = data.split(b"\r\n")
     values = lines[2::2]

@@ -9,8 +9,6 @@ import uuid
 
 from function.redispy import key_slot
 
-FIELDS = ("name", "email", "ip_address", "company", "job")
-
 # ruff: disable[SIM905] - sixteen words on a line read better than sixteen lines
 _FIRST = "Ada Alan Anita Barbara Claude Donald Edsger Frances Grace Hedy John Karen Ken Leslie Margaret Radia".split()
 _LAST = "Allen Borg Dijkstra Hamilton Hoare Hopper Jones Knuth Lamarr Liskov Perlman Shannon Shaw Turing Wu Yao".split()
@@ -29,17 +27,17 @@ def new_id() -> str:
 
 
 def key(session: str) -> str:
-    """Name the hash that holds a session."""
+    """Return the key of a session's hash."""
     return f"session_:{session}"
 
 
 def slot(session: str) -> int:
-    """Say which of the cluster's slots the session is in."""
+    """Return the cluster slot of a session."""
     return key_slot(key(session).encode())
 
 
 def fields(session: str) -> dict[str, str]:
-    """Say what the session's hash must hold."""
+    """Return the fields that a session's hash must hold; its id determines them."""
     raw = uuid.UUID(session).bytes
     first, last = _FIRST[raw[0] >> 4], _LAST[raw[0] & 15]
     return {
@@ -52,7 +50,7 @@ def fields(session: str) -> dict[str, str]:
 
 
 def flat(values: dict[str, str]) -> list[str]:
-    """Lay the fields out as HSET wants them."""
+    """Return the fields as HSET's arguments: name, value, name, value ..."""
     return [word for pair in values.items() for word in pair]
 
 

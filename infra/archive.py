@@ -1,7 +1,7 @@
 """The function's archive: the handler's package and the pinned redis beside it, file by file.
 
-No pip at deployment and the same hash in every checkout: only sources go in, in sorted order, without bytecode; Pulumi
-hashes names and contents, not times or modes. redis is pure Python and needs nothing else on Lambda's 3.13.
+Deployment needs no pip, and every checkout gives the same hash: the archive holds sources only, in sorted order, and
+Pulumi hashes names and contents, not times or modes. redis is pure Python and needs no other package on Lambda's 3.13.
 """
 
 from importlib import metadata
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def function_files(root: Path = ROOT) -> dict[str, Path]:
-    """Where each file of the archive comes from, by its name in the archive."""
+    """Name in the archive -> source file."""
     files = {f"function/{path.name}": path for path in (root / "function").glob("*.py")}
     redis = metadata.distribution("redis")
     for file in redis.files or []:

@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from infra.firewall import HTTP
 from infra.naming import COMPONENT, named
 
-# Longer than any functionTimeout, so that the function's end is told as 502 and never cut off.
+# Longer than any functionTimeout: a function that times out gets a 502 instead of a closed connection.
 IDLE_TIMEOUT_S = 60
 
 
@@ -38,9 +38,9 @@ class Balancer(pulumi.ComponentResource):
             drop_invalid_header_fields=True,
             opts=here,
         )
-        # No health check: it would invoke the function, and be measured as load. ELB has none for a lambda target
-        # unless asked. A block with enabled=False would be refused: with it the provider sends an interval of 30 s,
-        # which is not above the timeout that ELB takes for lambda targets, 30 s.
+        # No health check: it would invoke the function and count as load. ELB makes none for a lambda target unless
+        # asked. ELB refuses a block with enabled=False: the provider then sends an interval of 30 s, and ELB wants
+        # it above its timeout for lambda targets, also 30 s.
         target = aws.lb.TargetGroup(named("session"), target_type="lambda", opts=here)
         permission = aws.lambda_.Permission(
             named("invoke"),

@@ -1,4 +1,4 @@
-"""The budget that warns when a stack is forgotten, if one is asked for."""
+"""An optional budget that warns about a forgotten stack."""
 
 from dataclasses import dataclass
 
@@ -7,25 +7,24 @@ import pulumi_aws as aws
 
 from infra.naming import COMPONENT, named
 
-# Per cent of the month's amount that has been spent. Forecasts are not asked for: AWS makes them from about five weeks
-# of use, and a stack lives for hours.
+# Per cent of the monthly amount. No forecasts: AWS needs about five weeks of use for them, and a stack lives for hours.
 THRESHOLDS = (50.0, 80.0, 100.0)
 
 
 @dataclass(frozen=True)
 class BudgetArgs:
-    """How much a month may cost, and who is told."""
+    """How much a month may cost, and who gets the e-mail."""
 
     usd: int
     email: str
 
 
 class Budget(pulumi.ComponentResource):
-    """A monthly cost budget on what bears this stack's tags Project and Stack; each threshold sends one e-mail.
+    """A monthly cost budget for what has this stack's tags Project and Stack; each threshold sends an e-mail.
 
-    It sees nothing until both tags are activated for cost allocation in the account that pays (Billing and Cost
-    Management, "Cost allocation tags"); from then on it counts, not backwards. Its figures come hours late (AWS updates
-    budgets up to three times a day), and it is destroyed with the stack: it guards a forgotten month, not a night.
+    It counts only from the moment that both tags are activated for cost allocation in the paying account (Billing and
+    Cost Management, "Cost allocation tags"). AWS updates budgets up to three times a day, so warnings come hours late,
+    and the budget is destroyed with the stack: it guards against a forgotten month, not a forgotten night.
     """
 
     def __init__(self, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -37,15 +36,15 @@ class Budget(pulumi.ComponentResource):
             time_unit="MONTHLY",
             limit_amount=str(args.usd),
             limit_unit="USD",
-            # Both tags: cost_filters would join two values of TagKeyValue with "or". An expression writes a tag's key
-            # as Cost Explorer does, without the "user:" of cost_filters.
+            # An expression, because cost_filters would join the two tags with "or". Its keys are written as Cost
+            # Explorer does, without the "user:" of cost_filters.
             filter_expression={
                 "ands": [
                     {"tags": {"key": key, "values": [value], "match_options": ["EQUALS"]}}
                     for key, value in tags.items()
                 ]
             },
-            # An expression goes with a metric, where cost_filters go with cost_types.
+            # AWS wants `metrics` with an expression, `cost_types` with cost_filters.
             metrics="UnblendedCost",
             notifications=[
                 {

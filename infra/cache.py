@@ -9,7 +9,7 @@ import pulumi_aws as aws
 from infra.firewall import CACHE_PORT
 from infra.naming import COMPONENT, named
 
-# What the functions do and nothing else: write and read sessions, learn the layout, follow a move.
+# Exactly what the functions do: write and read sessions, ask for the layout, follow redirects.
 ACCESS = "on ~session_:* resetchannels -@all +@connection +@hash +cluster|slots +cluster|shards"
 NO_ACCESS = "off -@all"
 
@@ -30,10 +30,10 @@ class CacheArgs:
 
 
 def refuse_tls_flip(args: pulumi.ResourceHookArgs) -> None:
-    """Stops an update, its preview included, that would switch TLS on or off on a living cluster.
+    """Refuses an update, and its preview, that would switch TLS on or off on a living cluster.
 
-    AWS does it only in two steps, and between them the functions could not connect; what AWS says of one step names
-    neither the setting nor a way out.
+    AWS needs two steps for it, and the functions could not connect between them. AWS's own error names neither the
+    setting nor a remedy.
     """
     before, after = ((inputs or {}).get("transitEncryptionEnabled") for inputs in (args.old_inputs, args.new_inputs))
     if bool(before) != bool(after):
@@ -46,8 +46,8 @@ def refuse_tls_flip(args: pulumi.ResourceHookArgs) -> None:
 class Cache(pulumi.ComponentResource):
     """A cluster-mode replication group with its own subnet and parameter group, and a user if one is named.
 
-    `shards` changes in place, as long as nothing of it needs replacing: AWS moves the slots while the cluster serves.
-    Nothing may depend on `member_clusters`, the one output that a shard change makes unknown.
+    A changed `shards` is an update in place: AWS moves the slots while the cluster serves. Nothing may depend on
+    `member_clusters`, the only output that a shard change makes unknown.
     """
 
     def __init__(self, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -87,9 +87,9 @@ class Cache(pulumi.ComponentResource):
             at_rest_encryption_enabled=True,
             transit_encryption_enabled=args.transit_encryption,
             user_group_ids=[users.user_group_id] if users else None,
-            # The data is made up and audited right after the run: no backups to pay for.
+            # The data is made up, and audited right after the run: backups would only cost money.
             snapshot_retention_limit=0,
-            # Or a change waits for the maintenance window.
+            # Otherwise a change waits for the maintenance window.
             apply_immediately=True,
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -103,13 +103,13 @@ class Cache(pulumi.ComponentResource):
         self.register_outputs({"host": self.host})
 
     def _users(self, args: CacheArgs, engine: str, unique: pulumi.Output[str]) -> aws.elasticache.UserGroup:
-        """The named user, and a "default" user that can do nothing, so that nobody gets in without a password.
+        """The named user, and a disabled "default" user, so that nobody connects without a password.
 
-        User ids are one namespace for the account: they borrow the parameter group's random suffix.
+        User ids must be unique in the account, so they reuse the parameter group's name with its random suffix.
         """
-        # The provider reads the access string back and compares it word by word (no DiffSuppressFunc in its
-        # internal/service/elasticache/user.go), and AWS may give it back in another order. Without this, every `up`
-        # could call ModifyUser, in the middle of a reshard too. A new access string wants a new stack.
+        # The provider reads the access string back and compares it as text (no DiffSuppressFunc in its
+        # internal/service/elasticache/user.go), but AWS may return its words in another order. Without ignore_changes,
+        # every `up` could call ModifyUser, even during a reshard. A changed access string needs a new stack.
         here = pulumi.ResourceOptions(parent=self, ignore_changes=["access_string"])
         nobody = aws.elasticache.User(
             named("nobody"),

@@ -1,8 +1,8 @@
-"""The load image's build context, copied to one place with the same modes everywhere.
+"""The load image's build context: a copy below build/ with fixed modes.
 
-The Docker provider rebuilds on names, modes and contents: a checkout under another umask would build and push again in
-the middle of an experiment. So what the image is made of is copied below build/, at the same relative path in every
-checkout, with modes of its own. locust/Dockerfile.dockerignore goes along and still decides what the build sees.
+The Docker provider rebuilds when names, modes or contents change, so a checkout under another umask would build and
+push in the middle of an experiment. The copy has the same relative path and the same modes in every checkout. It
+includes locust/Dockerfile.dockerignore, which still decides what the build sees.
 """
 
 import os
@@ -15,7 +15,7 @@ _LEFT_OUT = (".pyc", ".pyo")
 
 
 def context_files(root: Path = ROOT) -> dict[str, Path]:
-    """Where each file of the context comes from, by its name in the context."""
+    """Name in the context -> source file."""
     files = {
         path.relative_to(root).as_posix(): path
         for folder in FOLDERS
@@ -28,8 +28,8 @@ def context_files(root: Path = ROOT) -> dict[str, Path]:
 def stage(root: Path = ROOT) -> Path:
     """Makes CONTEXT below `root` hold exactly context_files(); returns it relative to `root`.
 
-    Files that are right already are left alone, and each other one is replaced in one step, so that two stacks deployed
-    from one checkout do not disturb each other.
+    Leaves correct files alone and replaces each other file in one step, so two stacks deployed from one checkout at
+    the same time do not disturb each other.
     """
     target = root / CONTEXT
     files = context_files(root)

@@ -1,6 +1,6 @@
-"""What it costs to leave the stack standing, as an order of magnitude for whoever runs `pulumi up` by hand.
+"""What a standing stack costs, as an order of magnitude for a user who runs `pulumi up` by hand.
 
-The figures are from memory, dated, and checked against no price list: `python -m experiment preflight` asks AWS's.
+The figures are from memory and dated; `python -m experiment preflight` asks AWS's price list.
 """
 
 import shlex

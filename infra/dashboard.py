@@ -12,10 +12,10 @@ from infra.naming import COMPONENT, named
 
 # CloudWatch's quota for all charts of one dashboard together. That of one chart, 500, is ElastiCache's of nodes, too.
 METRICS_PER_DASHBOARD = 2500
-# What may not be left out: the charts that have nothing to do with nodes use fewer.
+# Kept free for the charts that do not show nodes; they use fewer.
 RESERVED = 50
 
-# Name, statistic, unit; the first ones are the last to be cut short on a large cluster.
+# Name, statistic, unit. On a large cluster the last ones show only one node of each shard.
 NODE_METRICS = (
     ("EngineCPUUtilization", "Maximum", "%"),
     ("CurrItems", "Average", "keys"),
@@ -45,7 +45,7 @@ class DashboardArgs:
 
 
 class Dashboard(pulumi.ComponentResource):
-    """One CloudWatch dashboard. Beside the replication group it is all that a changed shardCount changes."""
+    """One CloudWatch dashboard. A changed shardCount changes only this and the replication group."""
 
     def __init__(self, args: DashboardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(COMPONENT + "Dashboard", named("dashboard"), None, opts)
@@ -56,7 +56,7 @@ class Dashboard(pulumi.ComponentResource):
             logs=args.function_logs,
             balancer=args.balancer_suffix,
         ).apply(lambda known: json.dumps({"widgets": _widgets(args, **known)}))
-        # Dashboards are named for the whole account; the cluster's id has a random suffix to borrow.
+        # Dashboard names are unique in an account; the cluster's id already has a random suffix.
         self.dashboard = aws.cloudwatch.Dashboard(
             named("dashboard"),
             dashboard_name=pulumi.Output.from_input(args.cache_id).apply(lambda cache_id: f"{cache_id}-reshard"),
@@ -74,7 +74,7 @@ class Dashboard(pulumi.ComponentResource):
 
 
 def nodes(cache_id: str, shards: int, replicas_per_shard: int) -> list[str]:
-    """The names that ElastiCache gives the nodes: known beforehand, so that nothing depends on member_clusters."""
+    """The names that ElastiCache will give the nodes; computed, so that nothing depends on member_clusters."""
     return [
         f"{cache_id}-{shard:04d}-{node:03d}"
         for shard in range(1, shards + 1)
@@ -83,9 +83,9 @@ def nodes(cache_id: str, shards: int, replicas_per_shard: int) -> list[str]:
 
 
 def charted_whole(shards: int, replicas_per_shard: int) -> int:
-    """How many of NODE_METRICS can show every node; the others show each shard's first one.
+    """How many of NODE_METRICS can show every node; the others show the first node of each shard.
 
-    With 500 nodes all eight would be 4,000 metrics, and a dashboard takes 2,500.
+    With 500 nodes all eight would be 4,000 metrics; a dashboard holds at most 2,500.
     """
     every = shards * (1 + replicas_per_shard)
     room = METRICS_PER_DASHBOARD - RESERVED - len(NODE_METRICS) * shards

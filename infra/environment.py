@@ -1,16 +1,16 @@
-"""What the functions and the load containers are told: docs/reference.md lists them."""
+"""The environment variables of the functions and the load containers (contract: docs/reference.md)."""
 
 import pulumi
 
 from infra.firewall import CACHE_PORT
 from infra.settings import Settings
 
-# Beside the function's own time limit: time for a new environment to start, and for the balancer's 502 to arrive.
+# Added to the function's time limit: a new environment starts, and the balancer's 502 arrives.
 REPLY_MARGIN_S = 5
 
 
 def function_environment(settings: Settings, host: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
-    """Read by function/, and nothing else is."""
+    """All that function/ reads."""
     return {
         "CACHE_HOST": host,
         "CACHE_PORT": str(CACHE_PORT),
@@ -24,13 +24,13 @@ def function_environment(settings: Settings, host: pulumi.Input[str]) -> dict[st
 def load_environment(
     settings: Settings, bucket: pulumi.Input[str], cache_id: pulumi.Input[str]
 ) -> dict[str, pulumi.Input[str]]:
-    """Read by locust/, and nothing else is."""
+    """All that locust/ reads."""
     return {
         "LOAD_PROFILE": settings.load_profile,
         "LOAD_SCALE": settings.load_scale,
         "LOAD_COMPRESS": settings.load_compress,
         "LOAD_CONNECTION": settings.load_connection,
-        # Below the 65,535 open files that a task has; over it an arrival is counted as missed.
+        # Below the 65,535 open files that a task has; over it an arrival counts as missed.
         "LOAD_MAX_IN_FLIGHT": "8192",
         "LOAD_TIME_LIMIT_S": str(settings.function_timeout + REPLY_MARGIN_S),
         "LOAD_RUN_DIR": "",

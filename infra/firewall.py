@@ -1,4 +1,4 @@
-"""Who may talk to whom, and on which port: the whole of it is the table ALLOWED below."""
+"""Who may open connections to whom, on which port: the tables ALLOWED and MAY_CALL_AWS, turned into security groups."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ GROUPS = {
     "worker": "the Locust workers",
 }
 
-# from, to, port. A group that is not in the first column may open no connection; one not in the second accepts none.
+# From, to, port. A group missing from the first column opens no connection; one missing from the second accepts none.
 # The balancer calls the function through Lambda's API, not through the network. The web UI (8089) listens on the
 # master's loopback only, where the SSM agent inside the task reaches it.
 ALLOWED = (
@@ -44,7 +44,7 @@ class FirewallArgs:
 class Firewall(pulumi.ComponentResource):
     """A security group per part and a pair of rules per line of ALLOWED.
 
-    The rules are resources of their own: groups that name each other inline could be neither created nor destroyed.
+    Rules are separate resources: groups that name each other inline can be neither created nor destroyed.
     """
 
     def __init__(self, args: FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -59,7 +59,7 @@ class Firewall(pulumi.ComponentResource):
             )
             for part, members in GROUPS.items()
         }
-        # By the part that may open the connection: it should not start before it may.
+        # By the part that opens the connection: its tasks depend on these rules.
         self.rules: dict[str, list[pulumi.Resource]] = {part: [] for part in GROUPS}
         for source, target, port in ALLOWED:
             to = aws.vpc.SecurityGroupEgressRule(

@@ -13,17 +13,17 @@ from infra.naming import COMPONENT, named
 RUNTIME = "python3.13"
 SESSION_HANDLER = "function.handler.handler"
 AUDIT_HANDLER = "function.audit.handler"
-# Up to 5,000 sessions a call, read one after the other; nobody waits for it but the collector.
+# A call reads up to 5,000 sessions; only the experiment's audit step waits for it.
 AUDIT_TIMEOUT_S = 120
 
-# What a function in a VPC needs to have its network interfaces made and removed, but for ec2:DescribeSubnets, which is
-# added below. AWSLambdaVPCAccessExecutionRole has that too, and logs:CreateLogGroup on everything: see WriteLogs.
+# Lets Lambda make and remove the network interfaces of a function in a VPC; ec2:DescribeSubnets is added below.
+# AWSLambdaVPCAccessExecutionRole would include that, but also logs:CreateLogGroup on everything: see WriteLogs.
 INTERFACES_POLICY = "arn:aws:iam::aws:policy/service-role/AWSLambdaENIManagementAccess"
 
 
 @dataclass(frozen=True)
 class FunctionArgs:
-    """Where the functions run and what they are told."""
+    """Where the functions run, with which variables and limits."""
 
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
@@ -34,7 +34,7 @@ class FunctionArgs:
 
 
 class Functions(pulumi.ComponentResource):
-    """Two functions from one archive: `session` behind the balancer, `audit` called by the collector."""
+    """Two functions from one archive: `session` behind the balancer, `audit` for the experiment."""
 
     def __init__(self, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(COMPONENT + "Functions", named("functions"), None, opts)
@@ -68,7 +68,7 @@ class Functions(pulumi.ComponentResource):
                     "Version": "2012-10-17",
                     "Statement": [
                         {
-                            # No CreateLogGroup: a late log line would make the group again after a destroy.
+                            # No CreateLogGroup: a late log line would recreate the group after a destroy.
                             "Sid": "WriteLogs",
                             "Effect": "Allow",
                             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -96,7 +96,7 @@ class Functions(pulumi.ComponentResource):
         interfaces = aws.iam.RolePolicyAttachment(
             named("interfaces"), role=role.name, policy_arn=INTERFACES_POLICY, opts=here
         )
-        # Destroyed in the opposite order: while the functions go, the role can still remove their network interfaces.
+        # Destroy runs in reverse: the role can still remove the network interfaces while the functions are deleted.
         after = pulumi.ResourceOptions(parent=self, depends_on=[policy, interfaces])
         archive = function_archive()
 

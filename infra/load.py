@@ -178,15 +178,15 @@ class Load(pulumi.ComponentResource):
             "image": self._args.image_ref,
             "essential": True,
             "command": command,
-            # ECS keeps the variables sorted; so are ours, or each `up` would see a change.
+            # ECS returns the variables sorted; another order would make each `up` see a change.
             "environment": [{"name": name, "value": value} for name, value in sorted(self._args.environment.items())],
             "portMappings": [{"containerPort": 5557, "protocol": "tcp"}] if part == "master" else [],
             # A connection per arrival: thousands may be open or closing at once. 65,535 is Fargate's default in ECS's
             # API reference (Ulimit), which names no maximum; it is said here, for the default was 1,024 once.
             "ulimits": [{"name": "nofile", "softLimit": 65535, "hardLimit": 65535}],
-            # An init process hands SIGTERM on and reaps what the SSM agent starts.
+            # An init process passes SIGTERM on and reaps what the SSM agent starts.
             "linuxParameters": {"initProcessEnabled": True},
-            # On SIGTERM the run folder is closed and flushed; Fargate grants 120 s at most.
+            # On SIGTERM the master closes the run folder; 120 s is Fargate's maximum.
             "stopTimeout": 120,
             "logConfiguration": {
                 "logDriver": "awslogs",
@@ -227,7 +227,7 @@ class Load(pulumi.ComponentResource):
             task_definition=task.arn,
             launch_type="FARGATE",
             desired_count=count,
-            # Never two masters, and never more workers than declared: old tasks go before new ones come.
+            # Old tasks stop before new ones start: never two masters, never more workers than declared.
             deployment_minimum_healthy_percent=0,
             deployment_maximum_percent=100,
             deployment_circuit_breaker={"enable": True, "rollback": True},
@@ -241,7 +241,7 @@ class Load(pulumi.ComponentResource):
                 "assign_public_ip": False,
             },
             service_registries={"registry_arn": registry} if registry else None,
-            # A task that cannot start is this command's failure, not a silence in the UI.
+            # A task that cannot start fails `pulumi up`, instead of going unnoticed.
             wait_for_steady_state=True,
             propagate_tags="SERVICE",
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(depends_on)),

@@ -10,10 +10,10 @@ import pulumi
 # The tightest limit that a name here meets: a load balancer's 32 characters. Pulumi adds a hyphen and 7 characters.
 LIMIT = 32
 SUFFIX = 8
-# Where the name is a tag only, and the part alone may be longer than a balancer's name leaves room for.
+# For names that are tags only.
 TAG_LIMIT = 64
 
-# How AWS lets no name begin: a load balancer's, a security group's, a bucket's (the last two).
+# Prefixes that AWS refuses: for load balancers, security groups, buckets (the last two).
 RESERVED = ("internal", "sg", "sthree", "amzn-s3-demo")
 
 COMPONENT = "elasticache-cluster-mode:infra:"
@@ -22,7 +22,7 @@ COMPONENT = "elasticache-cluster-mode:infra:"
 def named(part: str, stack: str | None = None, *, limit: int = LIMIT) -> str:
     """`<stack>-<part>` in lower case, shortened so that it keeps within `limit` with Pulumi's suffix.
 
-    Long stack names that begin alike stay apart by four characters of their digest.
+    A shortened name gets four characters of the stack name's digest, so stacks that begin alike stay apart.
     """
     full = stack or pulumi.get_stack()
     prefix = re.sub(r"[^a-z0-9]+", "-", full.lower()).strip("-") or "stack"
@@ -37,10 +37,10 @@ def named(part: str, stack: str | None = None, *, limit: int = LIMIT) -> str:
 
 
 def tag_everything() -> None:
-    """Tags every resource that takes tags, so that what a stack left behind can be found by its tag."""
+    """Tags every resource that takes tags; the experiment finds leftovers of a stack by them."""
 
     def add(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        # Every resource class of pulumi_aws hands over all its properties, unset ones as None.
+        # pulumi_aws passes every property of a resource, unset ones as None.
         if not args.type_.startswith("aws:") or "tags" not in args.props:
             return None
         props = dict(args.props)

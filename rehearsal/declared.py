@@ -1,7 +1,7 @@
-"""What the program declares, read as the things that the rehearsal has local counterparts for.
+"""Reads the declared resources that have local counterparts.
 
-Wiring is followed as AWS would follow it - listener -> target group -> attachment -> function, service -> task
-definition -> container - so that a program wired wrongly fails here too.
+Follows the wiring as AWS does (listener -> target group -> attachment -> function; service -> task definition ->
+container), so a program that is wired wrongly fails here too.
 """
 
 import json
@@ -52,7 +52,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Container:
-    """The one container of a service's task definition, and how many tasks the service wants."""
+    """The container of a service's task definition, and the service's number of tasks."""
 
     name: str
     command: tuple[str, ...]
@@ -62,7 +62,7 @@ class Container:
 
 @dataclass(frozen=True)
 class DeclaredStack:
-    """Everything that runs locally."""
+    """All declared parts that run locally."""
 
     cache: ReplicationGroup
     listener: Listener

@@ -1,9 +1,9 @@
 """Lambda's execution environments, as processes: each loads the declared handler and takes one invocation at a time.
 
 Run as a script with nothing but the standard library and the function's extracted archive on its path
-(`python -I -S environment.py ...`), so that what the archive lacks is lacking here too. The process that is started
-initialises the handler's module once; each environment is a fork of it, which costs milliseconds where a new
-interpreter costs a tenth of a second of a CPU that the rehearsal needs for the cluster.
+(`python -I -S environment.py ...`), so a package missing from the archive is missing here too. This process imports the
+handler's module once, and each environment is a fork of it: a fork costs milliseconds, a new interpreter a tenth of a
+second of the CPU that the cluster needs.
 
 Arguments: task root, handler ("package.module.function"), memory in MB, file for what the function prints, file
 descriptor of the control socket. On the control socket: one line of JSON once initialised (`{}` or `{"error": ...}`);
@@ -29,7 +29,7 @@ PID = struct.Struct("!Q")
 
 
 class Context:
-    """What a handler is given beside the event: the names of Lambda's context that the stand-in can fill."""
+    """The context that a handler gets beside the event: what the rehearsal can fill of Lambda's."""
 
     def __init__(self, request_id: str, limit_ms: float) -> None:
         self.aws_request_id = request_id
@@ -54,11 +54,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         handler = _load(handler_name)
-    except BaseException as error:  # noqa: BLE001 - whatever a module does when imported, it is told to the rehearsal
+    except BaseException as error:  # noqa: BLE001 - importing the module may raise anything; the rehearsal shows it
         control.sendall(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode() + b"\n")
         raise SystemExit(1) from None
     control.sendall(b"{}\n")
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # environments that end are reaped by the kernel
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps environments that end
     while True:
         message, fds, _, _ = socket.recv_fds(control, 1, 1)
         if not message:
@@ -93,14 +93,14 @@ def _serve(channel: socket.socket, handler: Callable[[Any, Context], Any], memor
         try:
             answer = {"result": handler(request["event"], Context(request["id"], request["limit_ms"]))}
             payload = json.dumps(answer).encode()
-        except BaseException as error:  # noqa: BLE001 - as Lambda: whatever a handler raises becomes an error answer
+        except BaseException as error:  # noqa: BLE001 - as in Lambda, any exception becomes an error answer
             payload = json.dumps({"error": {"errorType": type(error).__name__, "errorMessage": str(error)}}).encode()
-        sys.stdout.flush()  # one write a line: environments append to one file
+        sys.stdout.flush()  # one write per line, because all environments append to one file
         channel.sendall(LENGTH.pack(len(payload)) + payload)
 
 
 def _limit_memory(memory_mb: int) -> None:
-    with contextlib.suppress(ImportError, ValueError, OSError):  # macOS knows the limit and refuses to set it
+    with contextlib.suppress(ImportError, ValueError, OSError):  # macOS refuses to set it
         import resource  # noqa: PLC0415 - not on every platform
 
         resource.setrlimit(resource.RLIMIT_AS, (memory_mb * 1024 * 1024, memory_mb * 1024 * 1024))

@@ -1,4 +1,4 @@
-"""The sessions that the sham's cluster holds before the load, so that its slots move with as many keys."""
+"""Fills the sham's cluster before the load, so that its slots move with as many keys as the application's."""
 
 from redis.crc import key_slot
 
@@ -9,7 +9,7 @@ _BATCH = 1000
 
 
 def fill(cluster: Cluster, count: int) -> None:
-    """Write `count` sessions that nobody acknowledged into a cluster directly, each to its slot's owner."""
+    """Write `count` sessions directly into a cluster, each to its slot's owner; the audit does not ask for them."""
     owners = cluster.owners()
     primaries = {shard.number: shard.primary for shard in cluster.shards}
     for written in range(0, count, _BATCH):

@@ -1,4 +1,4 @@
-"""The process that hosts the declared functions: balancer port, Invoke API, environments, a line a second about them.
+"""The process that hosts the declared functions: balancer port, Invoke API, environments, one line about them a second.
 
 `python -m rehearsal.function_host` reads its configuration as JSON from standard input (`HostConfig`), listens, and
 prints one line of JSON: `{}` once it serves, or `{"error": ...}`. It ends when its standard input closes.
@@ -34,14 +34,14 @@ class HostConfig:
 
 
 class _Control:
-    """What the rehearsal tells and asks the host beside invocations."""
+    """The rehearsal's requests to the host that are not invocations."""
 
     def __init__(self, function: HostedFunction) -> None:
         self._function = function
         self.started_at_unix_s: float | None = None
 
     def answer(self, path: str, payload: Any) -> dict[str, Any]:
-        """`/run` says when the run started; every answer says whether an invocation has met the limit so far."""
+        """`/run` passes the run's start; every answer says whether an invocation has waited because of the limit."""
         if path == "/run":
             self.started_at_unix_s = float(payload["started_at_unix_s"])
         return {"limit_was_reached": self._function.limit_was_reached}
@@ -75,10 +75,10 @@ async def host(config: HostConfig) -> None:
 
 
 async def _report(function: HostedFunction, output: Path, control: _Control) -> None:
-    """Append a line a second about the environments, once the run has started."""
+    """Append a line about the environments every second, once the run has started."""
     at_s = math.floor(time.time())
     while True:
-        # By count, not by "until the next whole second": a sleep may end just before it, and the second come twice.
+        # Counts seconds instead of sleeping "until the next one": a sleep may end early and repeat a second.
         at_s = max(at_s + 1, math.floor(time.time()))
         await asyncio.sleep(at_s - time.time())
         second = asdict(function.look())

@@ -30,7 +30,7 @@ class LocalFunctions:
 
     Args:
         declared: what the program declares.
-        environments: the most environments of the function behind the listener.
+        environments: the maximum of environments of the function behind the listener.
         folder: where archives are extracted.
         names: local counterparts of declared names; the listener's is added.
     """
@@ -45,9 +45,9 @@ class LocalFunctions:
         self.url = ""
 
     def start(self, run_dir: Path, *, cache_port: int) -> None:
-        """Extract both archives, host them, try each; what they print goes into the run folder.
+        """Extract both archives, host them, try each; their output goes into the run folder.
 
-        `cache_port` is that of a node of the running cluster, and stands for the declared one.
+        `cache_port` is a running node's port; it replaces the declared one.
 
         Raises:
             FunctionsError: a handler cannot be loaded, or the first invocation fails.
@@ -79,7 +79,7 @@ class LocalFunctions:
         self._host.stdin.flush()
         status_line = self._host.stdout.readline()
         problem = (
-            json.loads(status_line).get("error") if status_line.strip() else "the function host ended without a word"
+            json.loads(status_line).get("error") if status_line.strip() else "the function host ended without output"
         )
         if problem:
             raise FunctionsError(str(problem))
@@ -90,11 +90,11 @@ class LocalFunctions:
         self._try_both(run_dir)
 
     def run_starts(self, started_at_unix_s: float) -> None:
-        """Let the host know the run's start, for the times that it writes."""
+        """Tell the host the run's start, which its times count from."""
         self._post("/run", {"started_at_unix_s": started_at_unix_s})
 
     def limit_was_reached(self) -> bool:
-        """Whether an invocation has had to wait because as many environments as allowed were busy."""
+        """Whether an invocation waited because all allowed environments were busy."""
         return bool(self._post("/limit", {})["limit_was_reached"])
 
     def invoke_audit(self, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class LocalFunctions:
             timeout_s=function.timeout_s,
             environment={
                 **here,
-                # Lambda's own variables, as far as they mean something here.
+                # Those of Lambda's own variables that have a meaning here.
                 "AWS_LAMBDA_FUNCTION_NAME": function.name,
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
                 "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -145,7 +145,7 @@ class LocalFunctions:
         )
 
     def _try_both(self, run_dir: Path) -> None:
-        """One request through the listener, one call of the audit: a wrong variable shows now, not under load."""
+        """Send one request and one audit now, so that a wrong variable does not show only under load."""
         try:
             with urllib.request.urlopen(self.url, timeout=30) as answer:  # noqa: S310 - the listener on loopback
                 reply = json.loads(answer.read())

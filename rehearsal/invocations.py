@@ -1,7 +1,7 @@
-"""Invocations and the environments that take them, one at a time each, as Lambda has it.
+"""Invocations, and environments that each take one at a time, as in Lambda.
 
-While every environment is busy a further one is started, up to a limit; meanwhile the invocation waits, and the wait is
-measured. An invocation past the time limit ends its environment.
+When every environment is busy, another one is started, up to a limit; the invocation waits meanwhile, and the wait is
+measured. An invocation that exceeds the time limit ends its environment.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from rehearsal.environment import LENGTH, PID
 
-# The stand-ins for Lambda's own answer to an invocation that has no result.
+# In place of Lambda's answer to an invocation without a result.
 TIMED_OUT: dict[str, Any] = {"error": {"errorType": "Sandbox.Timedout", "errorMessage": "the time limit was reached"}}
 CRASHED: dict[str, Any] = {"error": {"errorType": "Runtime.ExitError", "errorMessage": "the environment ended"}}
 
@@ -28,7 +28,7 @@ Answer = Callable[[dict[str, Any]], None]
 
 
 class InitError(Exception):
-    """The declared handler cannot be loaded from the declared archive; the message says what Python said."""
+    """The declared handler cannot be loaded from the declared archive; the message has Python's error."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class HostedFunction:
     async def _add(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            async with self._start_lock:  # process ids come back in the order of the requests
+            async with self._start_lock:  # process ids arrive in the order of the requests
                 socket.send_fds(self._control, [b"F"], [theirs.fileno()])
                 theirs.close()
                 packed_pid = b""
@@ -183,7 +183,7 @@ class HostedFunction:
         self._free(environment)
 
     def gone(self, environment: "_Environment") -> None:
-        """An environment has ended; whoever still waits gets a new one."""
+        """An environment has ended; starts another one if an invocation waits."""
         self._environments.discard(environment)
         if environment in self._idle:
             self._idle.remove(environment)

@@ -23,14 +23,14 @@ _SILENT_LIMIT_S = 30.0
 
 
 class LoadError(ExperimentError):
-    """The load generator does not work here; the message says what it said last."""
+    """The load generator does not work here; the message has its last output."""
 
 
 def entry_point(dockerfile: Path = ROOT / "locust" / "Dockerfile") -> list[str]:
-    """The load image's entry point, as its Dockerfile declares it.
+    """The load image's entry point, from its Dockerfile.
 
     Raises:
-        ProgramError: there is none of the exec form.
+        ProgramError: the Dockerfile has no ENTRYPOINT in the exec form.
     """
     declared = re.findall(r"^ENTRYPOINT\s+(\[.*\])\s*$", dockerfile.read_text(), re.MULTILINE)
     if not declared:
@@ -50,7 +50,7 @@ class LocalLoad:
         self._running: list[Process] = []
         self._answered_s = 0.0
         self.host = ""
-        """Where the declared command sends the load."""
+        """Where the declared command sends the load, as a local URL."""
         self.master = Master("")
 
     def start(self, listener_url: str, environment: Mapping[str, str]) -> None:
@@ -61,7 +61,7 @@ class LocalLoad:
             environment: variables that differ from the declared ones here.
 
         Raises:
-            ProgramError: master and workers are wired to something else than what is declared.
+            ProgramError: master or workers are wired to something that is not declared.
             LoadError: they did not come up.
         """
         for name in self._declared.names:
@@ -71,7 +71,7 @@ class LocalLoad:
         master, worker = self._declared.master, self._declared.worker
         if not any(self._names.local(word) == "127.0.0.1" for word in worker.command):
             raise ProgramError(
-                f"the worker's command {' '.join(worker.command)} names no master that Cloud Map knows; "
+                f"the worker's command {' '.join(worker.command)} has no name that Cloud Map resolves to the master; "
                 f"declared are {', '.join(sorted(self._declared.names)) or 'no names'}"
             )
         self.host = self._declared_host(listener_url)
@@ -85,7 +85,7 @@ class LocalLoad:
         self._wait_for_workers(worker.count)
 
     def live(self) -> dict[str, Any] | None:
-        """What the master says of the run; None while it does not answer.
+        """The master's live state; None while it does not answer.
 
         Raises:
             ProcessError: the master or a worker has ended.

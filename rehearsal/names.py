@@ -1,11 +1,11 @@
-"""Declared names, and what stands for them on this machine."""
+"""Replaces declared names by local addresses."""
 
 
 class LocalNames:
     """Replaces declared names (with their ports, if any) by local addresses, in variables and commands.
 
-    A name that nobody gave a counterpart stays and fails, as a wrongly declared name would on AWS. `substitutions` goes
-    into run.json, so that a reader sees what was not as on AWS.
+    A name without a local counterpart stays as it is and fails, as a wrongly declared name would on AWS.
+    `substitutions` goes into run.json, so a reader sees what differs from AWS.
     """
 
     def __init__(self) -> None:
@@ -13,7 +13,7 @@ class LocalNames:
         self.substitutions: dict[str, str] = {}
 
     def stand_in(self, name: str, here: str, description: str) -> None:
-        """`here` stands for the declared `name`, which is `what`."""
+        """`here` replaces the declared `name`; `description` says what it is."""
         self._names[name] = here
         self.substitutions[description] = f"{name} -> {here}"
 

@@ -1,4 +1,4 @@
-"""server.jsonl: what each node of the clusters did, once a second, and how busy the machine was."""
+"""Writes server.jsonl: figures of each cluster node and of this machine, once a second."""
 
 import math
 import threading
@@ -20,7 +20,7 @@ class Observer:
     Args:
         folder: the run folder.
         started_at_unix_s: the run's start.
-        clusters: asked each time, for nodes come and go.
+        clusters: called for every sample, because nodes come and go.
     """
 
     def __init__(self, folder: Path, started_at_unix_s: float, clusters: Callable[[], Iterable[Cluster]]) -> None:
@@ -32,7 +32,7 @@ class Observer:
 
     def start(self) -> None:
         """Begin to sample."""
-        psutil.cpu_percent()  # the first call only sets the mark
+        psutil.cpu_percent()  # the first call only starts the measurement
         self._thread.start()
 
     def stop(self) -> None:
@@ -43,7 +43,7 @@ class Observer:
     def _run(self) -> None:
         second = 0
         while True:
-            # By count, not by "until the next whole second": a wait may end just before it, and the second come twice.
+            # Counts seconds instead of waiting "until the next one": a wait may end early and repeat a second.
             second = max(second + 1, math.floor(time.time() - self._started_at_unix_s))
             if self._ended.wait(max(0.0, self._started_at_unix_s + second - time.time())):
                 return
@@ -68,7 +68,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _sample(node: Node) -> dict[str, Any] | None:
-    """One node's figures; None if it does not answer now (it may just be leaving)."""
+    """One node's figures; None if it does not answer (it may be leaving)."""
     try:
         info = node.info("keyspace", "stats", "cpu", "memory", "clients", "replication")
         slots = node.slot_count()

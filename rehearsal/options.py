@@ -18,10 +18,10 @@ from infra.settings import Settings, SettingsError
 from rehearsal.reshard import SLOTS_PER_S, Migration
 
 DEFAULT_COMPRESS = "24"
-# A stall of a quarter of a second at the default peak of 900/s has 225 invocations in flight. 64 were too few: 85
-# invocations waited for one in the second in which slots began to move one by one.
+# A stall of 0.25 s at the default peak of 900/s has 225 invocations in flight. 64 were too few: 85 invocations waited
+# in the second in which slots began to move one by one.
 _ENVIRONMENTS = 256
-# Idle seconds before and after each of the moves of --cycles, and what a move may take.
+# Seconds: idle before and after each move of --cycles, and reserved for the move.
 _FLANK_S = {"slots": 10.0, "atomic": 10.0}
 _ROOM_S = {"slots": 45.0, "atomic": 12.0}
 _CYCLES_PROFILE = "steady"
@@ -77,7 +77,7 @@ def read(arguments: Sequence[str]) -> Options:
     migration: Migration = parsed.migration
     plan, schedule = _plan(parsed, settings, str(profile_file or settings.load_profile), shards)
     if parsed.cycles and "loadCompress" not in overrides:
-        # The constant rate need last only as long as the moves do.
+        # A constant rate needs to last only as long as the moves.
         needed_s = plan.moves[-1].at_s + _FLANK_S[migration] + _ROOM_S[migration]
         values["loadCompress"] = f"{math.floor(schedule.duration_s / needed_s * 1000) / 1000:.3f}"
         settings = infra_settings.check(values)

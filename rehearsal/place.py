@@ -26,13 +26,13 @@ from rehearsal.reshard import ReshardError, reshard
 from rehearsal.stack import LocalStack
 
 _START_LIMIT_S = 30.0
-# After the load's end slots may still be moving (the report says so), but not for ever.
+# How long slots may still move after the load's end; the report tells that they did.
 _MOVE_LIMIT_S = 600.0
 _END_STATES = ("finished", "stopped", "interrupted")
 
 
 class Here:
-    """One rehearsal's processes and its run folder. Nothing of it outlives the command."""
+    """One rehearsal's processes and its run folder. No process outlives the command."""
 
     name = "rehearsal"
     outlives_command = False
@@ -65,8 +65,8 @@ class Here:
         declared = declaration.read(self._resources)
         cache = declared.cache
         self._screen.say(
-            f"{len(self._resources)} resources declare {cache.shards} shard(s) x (1 + {cache.replicas}) nodes, the "
-            f"function behind its listener, {declared.worker.count} load workers"
+            f"starting {cache.shards} shard(s) x (1 + {cache.replicas}) nodes, the function and its listener, "
+            f"{declared.worker.count} load workers"
         )
         self._stack = stack = LocalStack(declared, environments=options.environments, server=options.server)
         self._run_dir.mkdir(parents=True)
@@ -86,7 +86,7 @@ class Here:
         }
 
     def _environment(self) -> dict[str, str]:
-        """What differs here: things of AWS that have no counterpart, and what the rehearsal decides itself."""
+        """Variables that differ from the declared ones: AWS's without a local counterpart, and the rehearsal's own."""
         file = self._options.profile_file
         return {
             "LOAD_RUN_DIR": str(self._run_dir),
@@ -97,7 +97,7 @@ class Here:
         }
 
     def fill(self, moves: Sequence[Move]) -> None:
-        """Let the sham's slots hold as many keys as the application's will when they move."""
+        """Give the sham's slots as many keys as the application's will have when they move."""
         if "sham" in self._running.clusters:
             at_s = next(move.at_s for move in moves if move.kind == "real")
             fill(self._running.clusters["sham"], self._options.schedule.count_before(at_s))
@@ -122,7 +122,7 @@ class Here:
     # -- under load
 
     def progress(self) -> Progress:
-        """What the master says now, or said last."""
+        """The master's state now, or the last one that it sent."""
         self._state = state = self._running.load.live() or self._state
         if not self._limit_told and self._emit is not None and self._running.functions.limit_was_reached():
             self._limit_told = True
@@ -150,13 +150,13 @@ class Here:
         return self._running.clusters["application" if move.kind == "real" else "sham"]
 
     def change(self, move: Move, emit: Emit, watch: Callable[[], Progress]) -> None:
-        """Run the program with the new shardCount, as `pulumi up` would, then change the cluster."""
+        """Run the program with the new shardCount, as `pulumi up` does, then reshard the cluster."""
         failure: list[Exception] = []
 
         def play() -> None:
             try:
                 self._play(move, emit)
-            except Exception as error:  # noqa: BLE001 - raised below, in the thread that waits
+            except Exception as error:  # noqa: BLE001 - raised again below, in the thread that waits
                 failure.append(error)
 
         thread = threading.Thread(target=play, name="move", daemon=True)
@@ -177,7 +177,7 @@ class Here:
             self._running.stop_sham()
 
     def _play(self, move: Move, emit: Emit) -> None:
-        """A sham does the same work, so that it costs this machine the same."""
+        """Declare and move; a sham does the same work, so that it costs this machine the same."""
         options = self._options
         changed = program.changes(
             self._resources, program.declare({**options.values, "shardCount": move.to}, options.stack)
@@ -210,8 +210,8 @@ class Here:
         self._running.load.master.notes(notes)
 
     def facts(self, folder: Path) -> dict[str, object]:
-        """Engine, medium, function, and what stood in for AWS."""
-        del folder  # all of it was known when the stack stood
+        """Engine, medium, function, and what replaced AWS."""
+        del folder  # all of it is known since `up`
         return self._facts
 
     # -- after the load
@@ -220,9 +220,9 @@ class Here:
         """End the load; the run folder is here already."""
         self._end_load()
         if not runfolder.holds_run(self._run_dir):
-            shutil.rmtree(self._run_dir, ignore_errors=True)  # a folder that looks like a run and holds none
+            shutil.rmtree(self._run_dir, ignore_errors=True)  # it would look like a run without being one
             return None
-        if runfolder.read_run(self._run_dir).get("ended") == "running":  # the master was lost before it could say so
+        if runfolder.read_run(self._run_dir).get("ended") == "running":  # the master was lost before it wrote the end
             end = {"ended": "interrupted", "ended_at": runfolder.iso_utc(time.time())}
             runfolder.update_run(self._run_dir, end)
         return self._run_dir
@@ -239,7 +239,7 @@ class Here:
             self._stack.load.stop()
 
     def down(self) -> None:
-        """End everything. A second Ctrl-C meanwhile must not leave some of it behind."""
+        """End everything. A second Ctrl-C meanwhile is ignored, so that nothing is left behind."""
         with _signals_ignored():
             self._end_load()
             if self._stack is not None:

@@ -3,18 +3,18 @@
 import random
 import socket
 
-# Below the ports that outgoing connections get (from 32768 on Linux, 49152 on macOS): at 900 new connections a second
-# a node that joins in mid-run would otherwise find its port taken by one of them.
+# Below the range of outgoing connections (from 32768 on Linux, 49152 on macOS): with 900 new connections a second, one
+# of them could otherwise hold the port of a node that joins during the run.
 _LOWEST, _HIGHEST = 12000, 29999
-# Ports that this process has given out: a server that was told one may not listen on it yet.
+# Ports that this process has given out; their servers may not listen yet.
 _given: set[int] = set()
 
 
 def free_ports(count: int) -> list[int]:
     """Return `count` different TCP ports on which nothing listens at 127.0.0.1.
 
-    They are random, not the first free ones: two rehearsals that start together must not choose the same, for between
-    the choice and the start of the server a second or two may pass.
+    They are random, so that two rehearsals that start together do not choose the same ones: a server may start a second
+    or two after its port was chosen.
 
     Raises:
         OSError: a thousand random ports were tried without finding enough.

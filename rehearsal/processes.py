@@ -1,8 +1,8 @@
 """Child processes that never outlive the rehearsal, however it ends.
 
-Every process is started in a session of its own (so that Ctrl-C in the terminal reaches only the rehearsal, which then
-ends them in order) and told to a guard: a small process that holds the reading end of a pipe. When the rehearsal is
-gone - even by SIGKILL, when no handler runs - the pipe closes and the guard ends what is left.
+Each process gets its own session, so Ctrl-C in the terminal reaches only the rehearsal, which then ends the processes
+in order. A guard, a small process that reads a pipe, keeps a list of them. When the rehearsal ends, even by SIGKILL,
+the pipe closes and the guard ends what is left.
 """
 
 import os
@@ -65,7 +65,7 @@ class Process:
         return "\n".join(text.splitlines()[-lines:])
 
     def check(self) -> None:
-        """Raise ProcessError with its last words if the process has ended."""
+        """Raise ProcessError with the process's last output if it has ended."""
         if not self.running:
             raise ProcessError(f"{self.name} ended with status {self.popen.returncode}:\n{self.tail()}")
 

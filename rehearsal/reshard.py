@@ -1,7 +1,7 @@
 """Online resharding: what ElastiCache does when the number of shards changes, by the server's own commands.
 
-New shards join without slots, slots move with their keys while clients go on, shards that have given up all their slots
-leave. Slots move in one of two ways:
+New shards join without slots; slots move with their keys while clients go on; shards without slots leave. Slots move
+in one of two ways:
 
 - "slots": slot by slot. The target imports, the source migrates, keys go over with MIGRATE, then the slot changes its
   owner. Clients meet ASK for keys already gone, MOVED afterwards.
@@ -34,7 +34,7 @@ _PROGRESS_EVERY_S = 0.5
 # and slots in flight together share it. CPU ms a slot, all nodes and this client (2 x (1 + 1) nodes, 2 cores, 300
 # slots/s): 4.5 with 1 in flight, 3.5 with 8, 2.4 with 16, 1.6 with 32, 2.0 with 64.
 _SLOTS_IN_FLIGHT = 32
-# As fast as it can go, a move takes a whole core from the application on a machine that has two.
+# Without a limit a move takes a whole core, which the application lacks on a machine with two.
 SLOTS_PER_S = 300.0
 
 
@@ -65,10 +65,10 @@ def plan(owners: Mapping[int, int], shards: Sequence[int]) -> list[SlotTransfer]
 
     Args:
         owners: slot -> number of the shard that owns it now, all 16384.
-        shards: numbers of the shards that shall own slots afterwards.
+        shards: numbers of the shards that own slots afterwards.
 
     Raises:
-        ValueError: a slot has no owner, or no shard shall remain.
+        ValueError: a slot has no owner, or `shards` is empty.
     """
     if not shards:
         raise ValueError("at least one shard must own slots afterwards")
@@ -78,7 +78,7 @@ def plan(owners: Mapping[int, int], shards: Sequence[int]) -> list[SlotTransfer]
     for slot in sorted(owners):
         held[owners[slot]].append(slot)
     base, rest = divmod(SLOTS, len(shards))
-    # The shards that hold most already are the ones allowed one slot more: a balanced cluster needs no move.
+    # The largest shards get the extra slots, so a balanced cluster needs no move.
     by_size = sorted(shards, key=lambda number: (-len(held[number]), number))
     shares = {number: base + (1 if position < rest else 0) for position, number in enumerate(by_size)}
 
@@ -184,7 +184,7 @@ def close_slot(source: Node, target: Node, others: Sequence[Node], slot: int) ->
 
 
 class _Pace:
-    """Starts slots in groups of `_SLOTS_IN_FLIGHT`, so that each group shares its writes, at a mean rate."""
+    """Starts slots at a mean rate, in groups of `_SLOTS_IN_FLIGHT` that share the writes of nodes.conf."""
 
     def __init__(self, slots_per_s: float) -> None:
         self._started_s = time.monotonic()

@@ -31,7 +31,7 @@ class LocalStack:
     def __init__(self, declared: DeclaredStack, *, environments: int, server: Path | None) -> None:
         if declared.cache.tls:
             raise ProgramError(
-                "transitEncryption: true cannot be rehearsed, for the bundled Valkey has no TLS; rehearse with "
+                "transitEncryption: true cannot be rehearsed, because the bundled Valkey has no TLS; rehearse with "
                 "--set transitEncryption=false"
             )
         self.declared = declared
@@ -63,7 +63,7 @@ class LocalStack:
         )
 
     def start_functions(self, run_dir: Path) -> None:
-        """Host the declared functions; what they print goes into the run folder."""
+        """Host the declared functions; their output goes into the run folder."""
         self.functions.start(run_dir, cache_port=self.cluster.primaries[0].port)
 
     def start_load(self, environment: Mapping[str, str]) -> None:
@@ -71,8 +71,8 @@ class LocalStack:
         self.load.start(self.functions.url, environment)
 
     def stop_sham(self) -> None:
-        """End the sham's cluster, so that it takes nothing of the machine from the rest of the run."""
-        self.clusters.pop("sham").stop()  # first out of sight: the observer must not ask nodes that are ending
+        """End the sham's cluster, so that it uses no CPU during the rest of the run."""
+        self.clusters.pop("sham").stop()  # removed first: the observer must not ask nodes that are ending
 
     def stop(self) -> None:
         """End everything, in the reverse order of starting. It may be called again."""

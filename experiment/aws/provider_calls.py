@@ -67,11 +67,6 @@ class TypeRow:
         """Every call, phase by phase."""
         return (call for phase in PHASES for call in self.calls.get(phase, ()))
 
-    @property
-    def of_a_resource(self) -> bool:
-        """Whether this is a resource type, and not what is asked for no resource."""
-        return ":" in self.type
-
 
 @functools.cache
 def table() -> Mapping[str, TypeRow]:

@@ -112,7 +112,7 @@ def asked(
     """Every request that deploying, changing and destroying this program makes."""
     declared = {resource.type for resource in program}
     for row in rows.values():
-        if row.of_a_resource and row.type not in declared:
+        if ":" in row.type and row.type not in declared:
             continue
         for call in row:
             for target in call.targets:
