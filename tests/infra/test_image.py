@@ -23,7 +23,7 @@ from tests.infra.dockerengine import Docker
 from tests.infra.program import declare
 
 WHY_NOT = dockerengine.why_not()
-pytestmark = [pytest.mark.image, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
+pytestmark = [pytest.mark.image, pytest.mark.alone, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
 
 IMAGE = "load-test"
 
