@@ -1,4 +1,4 @@
-"""Whether a resource that AWS lists by its tags still lives: the service that it belongs to is asked.
+"""Asks a resource's own service whether the resource still exists, for resources that AWS lists by tags.
 
 The tagging API lists "tagged or previously tagged" resources (Resource Groups Tagging API Reference, GetResources): a
 NAT gateway stays listed for about an hour after it was deleted, a task definition as long as its revision is known.
@@ -16,12 +16,12 @@ from experiment.aws.asking import asking, code_of
 from experiment.aws.cloud import Cloud
 from experiment.errors import PassingError, StepError
 
-MOST = 200  # calls in all: a cluster of 500 nodes is not asked for node by node
+MOST = 200  # calls in total: 500 nodes are not asked for one by one
 
 
 @dataclass(frozen=True)
 class Arn:
-    """A resource's name, taken apart: `ec2`, `natgateway`, `nat-0123`."""
+    """A resource's ARN in parts: `ec2`, `natgateway`, `nat-0123`."""
 
     text: str
     service: str
@@ -38,14 +38,14 @@ class Arn:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """How to ask about one type of resource."""
+class Query:
+    """How to ask about one resource type."""
 
     action: str
     """IAM's name of the call."""
-    asked: Callable[[Arn], dict[str, Any]]
+    parameters: Callable[[Arn], dict[str, Any]]
     answer: str = ""
-    """Where the resource, or the list that holds it, stands in the answer; empty when an answer is enough."""
+    """The answer's key for the resource or its list; empty when any answer means that it exists."""
     state: str = ""
     dead: frozenset[str] = frozenset()
     named: str = ""
@@ -53,11 +53,11 @@ class Kind:
     call: str = ""
     """boto3's name of the call where it does not follow from `action`."""
     gone: str = "404"
-    """An error's code that means gone and does not say so itself."""
+    """An error code that means gone without saying so."""
 
 
 def _by(filter_name: str, *, word: str = "Filters") -> Callable[[Arn], dict[str, Any]]:
-    """EC2's filters: a resource that is gone makes an empty answer instead of an error."""
+    """EC2's filters: a deleted resource gives an empty answer instead of an error."""
     return lambda arn: {word: [{"Name": filter_name, "Values": [arn.name]}]}
 
 
@@ -81,73 +81,73 @@ def _in_cluster(field: str) -> Callable[[Arn], dict[str, Any]]:
 _DELETED = frozenset({"deleted"})
 _INACTIVE = frozenset({"INACTIVE"})
 _DEREGISTERED = frozenset({"INACTIVE", "DELETE_IN_PROGRESS"})
-KINDS: dict[tuple[str, str], Kind] = {
-    ("ec2", "vpc"): Kind("ec2:DescribeVpcs", _by("vpc-id"), "Vpcs", "State"),
-    ("ec2", "subnet"): Kind("ec2:DescribeSubnets", _by("subnet-id"), "Subnets", "State"),
-    ("ec2", "route-table"): Kind("ec2:DescribeRouteTables", _by("route-table-id"), "RouteTables"),
-    ("ec2", "internet-gateway"): Kind("ec2:DescribeInternetGateways", _by("internet-gateway-id"), "InternetGateways"),
-    ("ec2", "elastic-ip"): Kind("ec2:DescribeAddresses", _by("allocation-id"), "Addresses"),
-    ("ec2", "natgateway"): Kind(
+QUERIES: dict[tuple[str, str], Query] = {
+    ("ec2", "vpc"): Query("ec2:DescribeVpcs", _by("vpc-id"), "Vpcs", "State"),
+    ("ec2", "subnet"): Query("ec2:DescribeSubnets", _by("subnet-id"), "Subnets", "State"),
+    ("ec2", "route-table"): Query("ec2:DescribeRouteTables", _by("route-table-id"), "RouteTables"),
+    ("ec2", "internet-gateway"): Query("ec2:DescribeInternetGateways", _by("internet-gateway-id"), "InternetGateways"),
+    ("ec2", "elastic-ip"): Query("ec2:DescribeAddresses", _by("allocation-id"), "Addresses"),
+    ("ec2", "natgateway"): Query(
         "ec2:DescribeNatGateways", _by("nat-gateway-id", word="Filter"), "NatGateways", "State", _DELETED
     ),
-    ("ec2", "vpc-endpoint"): Kind(
+    ("ec2", "vpc-endpoint"): Query(
         "ec2:DescribeVpcEndpoints", _by("vpc-endpoint-id"), "VpcEndpoints", "State", _DELETED
     ),
-    ("ec2", "security-group"): Kind("ec2:DescribeSecurityGroups", _by("group-id"), "SecurityGroups"),
-    ("ec2", "security-group-rule"): Kind(
+    ("ec2", "security-group"): Query("ec2:DescribeSecurityGroups", _by("group-id"), "SecurityGroups"),
+    ("ec2", "security-group-rule"): Query(
         "ec2:DescribeSecurityGroupRules", _by("security-group-rule-id"), "SecurityGroupRules"
     ),
-    ("ec2", "network-interface"): Kind(
+    ("ec2", "network-interface"): Query(
         "ec2:DescribeNetworkInterfaces", _by("network-interface-id"), "NetworkInterfaces", "Status"
     ),
-    ("elasticache", "replicationgroup"): Kind(
+    ("elasticache", "replicationgroup"): Query(
         "elasticache:DescribeReplicationGroups", _name("ReplicationGroupId"), "ReplicationGroups", "Status"
     ),
-    ("elasticache", "cluster"): Kind(
+    ("elasticache", "cluster"): Query(
         "elasticache:DescribeCacheClusters", _name("CacheClusterId"), "CacheClusters", "CacheClusterStatus"
     ),
-    ("elasticache", "parametergroup"): Kind(
+    ("elasticache", "parametergroup"): Query(
         "elasticache:DescribeCacheParameterGroups", _name("CacheParameterGroupName"), "CacheParameterGroups"
     ),
-    ("elasticache", "subnetgroup"): Kind(
+    ("elasticache", "subnetgroup"): Query(
         "elasticache:DescribeCacheSubnetGroups", _name("CacheSubnetGroupName"), "CacheSubnetGroups"
     ),
-    ("elasticache", "user"): Kind("elasticache:DescribeUsers", _name("UserId"), "Users", "Status"),
-    ("elasticache", "usergroup"): Kind("elasticache:DescribeUserGroups", _name("UserGroupId"), "UserGroups", "Status"),
-    ("lambda", "function"): Kind("lambda:GetFunction", _name("FunctionName")),
-    ("logs", "log-group"): Kind(
+    ("elasticache", "user"): Query("elasticache:DescribeUsers", _name("UserId"), "Users", "Status"),
+    ("elasticache", "usergroup"): Query("elasticache:DescribeUserGroups", _name("UserGroupId"), "UserGroups", "Status"),
+    ("lambda", "function"): Query("lambda:GetFunction", _name("FunctionName")),
+    ("logs", "log-group"): Query(
         "logs:DescribeLogGroups", _name("logGroupNamePrefix"), "logGroups", named="logGroupName"
     ),
-    ("elasticloadbalancing", "loadbalancer"): Kind(
+    ("elasticloadbalancing", "loadbalancer"): Query(
         "elasticloadbalancing:DescribeLoadBalancers", _arns("LoadBalancerArns"), "LoadBalancers"
     ),
-    ("elasticloadbalancing", "targetgroup"): Kind(
+    ("elasticloadbalancing", "targetgroup"): Query(
         "elasticloadbalancing:DescribeTargetGroups", _arns("TargetGroupArns"), "TargetGroups"
     ),
-    ("elasticloadbalancing", "listener"): Kind(
+    ("elasticloadbalancing", "listener"): Query(
         "elasticloadbalancing:DescribeListeners", _arns("ListenerArns"), "Listeners"
     ),
-    ("ecs", "cluster"): Kind("ecs:DescribeClusters", _names("clusters"), "clusters", "status", _INACTIVE),
-    ("ecs", "service"): Kind("ecs:DescribeServices", _in_cluster("services"), "services", "status", _INACTIVE),
-    ("ecs", "task"): Kind("ecs:DescribeTasks", _in_cluster("tasks"), "tasks", "lastStatus", frozenset({"STOPPED"})),
-    # A revision that nobody knows is a ClientException, whose code says nothing; the ARN of one that is listed is good.
-    ("ecs", "task-definition"): Kind(
+    ("ecs", "cluster"): Query("ecs:DescribeClusters", _names("clusters"), "clusters", "status", _INACTIVE),
+    ("ecs", "service"): Query("ecs:DescribeServices", _in_cluster("services"), "services", "status", _INACTIVE),
+    ("ecs", "task"): Query("ecs:DescribeTasks", _in_cluster("tasks"), "tasks", "lastStatus", frozenset({"STOPPED"})),
+    # An unknown revision gives a ClientException; a listed ARN is well-formed, so here that code means gone.
+    ("ecs", "task-definition"): Query(
         "ecs:DescribeTaskDefinition", _name("taskDefinition"), "taskDefinition", "status", _DEREGISTERED,
         gone="ClientException",
     ),
-    ("ecr", "repository"): Kind("ecr:DescribeRepositories", _names("repositoryNames"), "repositories"),
-    ("servicediscovery", "namespace"): Kind("servicediscovery:GetNamespace", _name("Id")),
-    ("servicediscovery", "service"): Kind("servicediscovery:GetService", _name("Id")),
-    ("route53", "hostedzone"): Kind("route53:GetHostedZone", _name("Id")),
-    ("iam", "role"): Kind("iam:GetRole", lambda arn: {"RoleName": arn.name.rpartition("/")[2]}),
-    ("s3", ""): Kind("s3:ListBucket", _name("Bucket"), call="head_bucket"),
+    ("ecr", "repository"): Query("ecr:DescribeRepositories", _names("repositoryNames"), "repositories"),
+    ("servicediscovery", "namespace"): Query("servicediscovery:GetNamespace", _name("Id")),
+    ("servicediscovery", "service"): Query("servicediscovery:GetService", _name("Id")),
+    ("route53", "hostedzone"): Query("route53:GetHostedZone", _name("Id")),
+    ("iam", "role"): Query("iam:GetRole", lambda arn: {"RoleName": arn.name.rpartition("/")[2]}),
+    ("s3", ""): Query("s3:ListBucket", _name("Bucket"), call="head_bucket"),
 }  # fmt: skip
 _CLIENTS = {"elasticloadbalancing": "elbv2"}
 GONE = "gone"
 
 
 class Alive:
-    """Asks about resources, in a bounded number of calls; one that is gone stays gone and is not asked for again."""
+    """Asks about resources with a limited number of calls; never asks again about one that is gone."""
 
     def __init__(self, cloud: Cloud, most: int = MOST) -> None:
         self._cloud = cloud
@@ -155,16 +155,16 @@ class Alive:
         self._gone: set[str] = set()
 
     def state(self, text: str) -> str:
-        """`GONE`, or what is known of the resource: `it lives`, its state, or why it could not be looked at."""
+        """`GONE`, or `it lives` with the resource's state, or why it was not checked."""
         if text in self._gone:
             return GONE
         arn = Arn.of(text)
-        kind = KINDS.get((arn.service, arn.kind))
-        if kind is None or not self._left:
+        query = QUERIES.get((arn.service, arn.kind))
+        if query is None or not self._left:
             return "AWS still lists it, not checked"
         self._left -= 1
         try:
-            state = self._ask(arn, kind)
+            state = self._ask(arn, query)
         except PassingError:
             raise
         except StepError as error:
@@ -173,27 +173,27 @@ class Alive:
             self._gone.add(text)
         return state
 
-    def _ask(self, arn: Arn, kind: Kind) -> str:
+    def _ask(self, arn: Arn, query: Query) -> str:
         client = self._cloud.client(_CLIENTS.get(arn.service, arn.service))
-        call = kind.call or botocore.xform_name(kind.action.partition(":")[2])
-        with asking("destroy", arn.text, kind.action):
+        call = query.call or botocore.xform_name(query.action.partition(":")[2])
+        with asking("destroy", arn.text, query.action):
             try:
-                answer = getattr(client, call)(**kind.asked(arn))
+                answer = getattr(client, call)(**query.parameters(arn))
             except ClientError as error:
-                if _means_gone(code_of(error), kind):
+                if _means_gone(code_of(error), query):
                     return GONE
                 raise
-        content: Any = answer.get(kind.answer, []) if kind.answer else {}
+        content: Any = answer.get(query.answer, []) if query.answer else {}
         entries = cast("list[dict[str, Any]]", content if isinstance(content, list) else [content])
-        lives = [entry for entry in entries if not kind.named or entry.get(kind.named) == arn.name]
-        states = [_text(entry.get(kind.state, "")) if kind.state else "" for entry in lives]
-        if all(state in kind.dead for state in states):  # of an empty answer, too
+        lives = [entry for entry in entries if not query.named or entry.get(query.named) == arn.name]
+        states = [_text(entry.get(query.state, "")) if query.state else "" for entry in lives]
+        if all(state in query.dead for state in states):  # also true for an empty answer
             return GONE
         return f"it lives ({states[0]})" if states[0] else "it lives"
 
 
-def _means_gone(code: str, kind: Kind) -> bool:
-    return code == kind.gone or "NotFound" in code or code.startswith("NoSuch")
+def _means_gone(code: str, query: Query) -> bool:
+    return code == query.gone or "NotFound" in code or code.startswith("NoSuch")
 
 
 def _text(state: object) -> str:
