@@ -35,7 +35,7 @@ MEDIANS = ("p50_ms", "p99_ms", "lag_p50_ms", "lag_p99_ms")
 RESULTS = ROOT / "benchmarks" / "results"
 BODY = (
     '{"session":"5f0c7b0e-7b1c-4d3f-9c7d-2f1f5f0c7b0e","connection":0.000312,"write":0.000104,'
-    '"read":0.000098,"redirects":0,"retries":0}'
+    '"read":0.000098,"redirects":0,"retries":0,"cold":false}'
 )
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;

@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -21,21 +20,17 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from hdrh.histogram import HdrHistogram
-
 from benchmarks.__main__ import RESULTS, server
 from benchmarks.peers import ROOT
 from contract.runfolder import iso_utc, machine
+from contract.runread import read_run
 
 
 def percentiles_ms(run_dir: Path, series: str, percentiles: tuple[float, ...], skip_s: int = 1) -> dict[str, float]:
     """Percentiles of a series over the run, without its first seconds."""
-    merged = HdrHistogram(1, 120_000_000, 3)
-    for line in (run_dir / "latency.hlog").read_text().splitlines():
-        match = re.match(r"Tag=(\w+),([\d.]+),[\d.]+,[\d.]+,(.*)", line)
-        if match and match[1] == series and float(match[2]) >= skip_s:
-            merged.add(HdrHistogram.decode(match[3]))
-    return {f"p{percentile:g}": merged.get_value_at_percentile(percentile) / 1000 for percentile in percentiles}
+    run = read_run(run_dir)
+    merged = run.latency[series].merged(run.seconds.t_s >= skip_s)
+    return {f"p{percentile:g}": merged.quantile_us(percentile / 100) / 1000 for percentile in percentiles}
 
 
 ENDPOINTS = ("/stats/requests", "/tasks", "/exceptions")
@@ -96,7 +91,7 @@ def run(url: str, rate: int, seconds: int, *, one_core: bool, browser: bool) -> 
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
-        run_json = json.loads((run_dir / "run.json").read_text())
+        run_json = read_run(run_dir).meta
         return {
             "rate_per_s": rate,
             "seconds": seconds,

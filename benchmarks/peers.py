@@ -98,32 +98,19 @@ def arrivals(load: LoadSpec) -> Job:
     run_dir = load.folder / "run"
 
     def read(_: str) -> ToolResult:
-        run = json.loads((run_dir / "run.json").read_text())
-        series = _series(run_dir)
-        (p50, p99), (lag50, lag99) = series["service"], series["lag"]
-        return ToolResult(run["totals"]["sent"], run["totals"]["ok"], p50, p99, lag50, lag99)
+        from contract.runread import read_run  # noqa: PLC0415 - numpy is needed for this tool's account alone
+
+        run = read_run(run_dir)
+        whole = {series: run.latency[series].merged(run.seconds.t_s >= 0) for series in ("service", "lag")}
+        p50, p99, lag50, lag99 = (
+            whole[series].quantile_us(quantile) / 1000 for series in ("service", "lag") for quantile in (0.5, 0.99)
+        )
+        return ToolResult(int(run.seconds["sent"].sum()), int(run.seconds["ok"].sum()), p50, p99, lag50, lag99)
 
     options = ["--load-profile", str(load.folder / "load.yml"), "--load-scale", "1", "--run-dir", str(run_dir)]
     connection = "keep-alive" if load.keep_alive else "new"
     command = [sys.executable, "-m", "locust", "-f", str(ROOT / "locust" / "locustfile.py"), "--headless"]
     return Job([*command, "--only-summary", "--host", load.url, "--load-connection", connection, *options], read)
-
-
-def _series(run_dir: Path) -> dict[str, tuple[float, float]]:
-    from hdrh.histogram import HdrHistogram  # noqa: PLC0415 - only this tool's results need it
-
-    merged: dict[str, Any] = {}
-    for line in (run_dir / "latency.hlog").read_text().splitlines():
-        if match := re.match(r"Tag=(\w+),[\d.]+,[\d.]+,[\d.]+,(.*)", line):
-            histogram = HdrHistogram.decode(match[2])
-            if match[1] in merged:
-                merged[match[1]].add(histogram)
-            else:
-                merged[match[1]] = histogram
-    return {
-        tag: (histogram.get_value_at_percentile(50) / 1000, histogram.get_value_at_percentile(99) / 1000)
-        for tag, histogram in merged.items()
-    }
 
 
 def bare(load: LoadSpec) -> Job:

@@ -20,7 +20,10 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
+from contract import runfolder
 from contract.hdrread import build, unwrap
+from contract.runread import read_run
+from contract.runtables import histogram_lines
 from tools.synthetic import Planted, Synthetic, write
 
 PHASES = (("Warm up", 1200, 60, 450), ("Higher load", 600, 150, 900), ("Cool Down", 1200, 60, 450))
@@ -42,7 +45,7 @@ def add_log_lines(folder: Path, arrivals: int) -> None:
         '{"type": "ECL", "requestId": "00000000-0000-4000-8000-%012d", "session": "00000000-0000-4000-8000-%012d", '
         '"connection": 0.000161, "write": 0.000098, "read": 0.000097, "redirects": 0, "retries": 0}\n'
     )
-    with (folder / "function.jsonl").open("a", encoding="utf-8") as stream:
+    with (folder / runfolder.FUNCTION).open("a", encoding="utf-8") as stream:
         stream.writelines(line % (k, k) for k in range(arrivals))
 
 
@@ -63,9 +66,7 @@ def report_once(folder: Path) -> tuple[float, float, float]:
 
 def decoding(folder: Path) -> dict[str, float]:
     """Seconds to decode every histogram of the run and take its p99, with numpy and with hdrh."""
-    payloads: list[bytes] = []
-    with (folder / "latency.hlog").open("rb") as stream:
-        payloads = [line.rstrip(b"\n").rsplit(b",", 1)[1] for line in stream if line.startswith(b"Tag=")]
+    payloads = [payload for *_, payload in histogram_lines(folder / runfolder.LATENCY, [])]
     begun = time.perf_counter()
     build(list(range(len(payloads))), [unwrap(payload) for payload in payloads], len(payloads)).per_row(0.99)
     numpy_s = time.perf_counter() - begun
@@ -98,7 +99,7 @@ def main() -> int:
             "benchmark": "report_speed",
             "arrivals": 927_000,
             "seconds_of_load": 3_000,
-            "single_arrivals": sum(1 for _ in (folder / "arrivals.csv").open("rb")) - 1,
+            "single_arrivals": len(read_run(folder).arrivals),
             "run_folder_mb": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e6, 1),
             "report_s": [round(seconds, 2) for seconds, _, _ in figures],
             "report_median_s": round(statistics.median(seconds for seconds, _, _ in figures), 2),

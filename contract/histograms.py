@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hdrh.histogram import HdrHistogram
 
-SERIES = ("response", "service", "lag", "connection", "write", "read")
+LATENCIES = ("response", "service", "lag")  # what the generator measures; the application's timings stand beside them
 OVER_ALL_OFFERED = frozenset({"response", "service"})  # those that every offered arrival should have had
 HIGHEST_US = 120_000_000
 DIGITS = 3

@@ -1,5 +1,7 @@
 """The run folder's writer: docs/run-folder.md says what each file means, `contract.runread` reads it.
 
+`contract.growing` reads single files of it while they grow.
+
 Everything is appended as the run goes and flushed each second, so a crash loses seconds, not the run.
 """
 
@@ -17,7 +19,9 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from contract.histograms import HistogramCodec, Latencies, bucket_top
 
-FORMAT = 1
+FORMAT = 2
+READ_BY = {1: "d879c18"}
+"""The last commit of this project that reads an older format."""
 
 RUN = "run.json"
 SECONDS = "seconds.csv"
@@ -29,20 +33,48 @@ SESSIONS = "sessions.bin"
 AUDIT = "audit.json"
 SERVER = "server.jsonl"
 FUNCTION = "function.jsonl"
+METRICS = "metrics.jsonl"
+GROWING = (SECONDS, LATENCY, ARRIVALS, EVENTS, FAILURES, SERVER, FUNCTION, SESSIONS)
+"""The files that are only appended to while a run goes; the others are small and written whole."""
 
-SECONDS_COLUMNS = (
-    "t_s", "phase", "offered", "sent", "ok", "failed", "missed", "unknown", "late", "redirects", "retries", "causes",
-)  # fmt: skip
-ARRIVALS_COLUMNS = (
-    "k", "planned_s", "sent_s", "done_s", "outcome", "connection_us", "write_us", "read_us", "redirects", "retries",
-)  # fmt: skip
+COUNTS = ("offered", "sent", "ok", "failed", "missed", "unknown", "late", "redirects", "retries")
+SECONDS_COLUMNS = ("t_s", "phase", *COUNTS, "cold", "causes")
+ARRIVALS_COLUMNS = ("k", "planned_s", "sent_s", "done_s", "outcome", "scenario", "cold", "redirects", "retries")
+
+TIMINGS = ("connection", "write", "read")
+"""The timings that our function tells with each reply; run.json names those of the run, at most `MOST_TIMINGS`."""
+MOST_TIMINGS = 8
+SCENARIOS = ({"name": "session", "weight": 1},)
+"""What our arrivals do: each writes one session and reads it back."""
 
 FAILURES_PER_CAUSE = 20
 DETAIL_CHARACTERS = 500
 
 
 class RunFolderError(ValueError):
-    """A folder that cannot be written into: the message names it and says what to do."""
+    """A folder that cannot be written into or read as a run: the message says what was found and what to do."""
+
+
+def arrivals_columns(timings: Sequence[str]) -> tuple[str, ...]:
+    """The header of arrivals.csv."""
+    return (*ARRIVALS_COLUMNS, *(f"{timing}_us" for timing in timings))
+
+
+def check_format(path: Path, version: object) -> None:
+    """Refuse a run.json of another format version.
+
+    Raises:
+        RunFolderError: it names the format found, the format read here, and what reads the other one.
+    """
+    if version == FORMAT and not isinstance(version, bool):
+        return
+    older = READ_BY.get(version) if isinstance(version, int) and not isinstance(version, bool) else None
+    reader = (
+        f"commit {older} of it reads format {version} (git checkout {older})" if older else "use the one that wrote it"
+    )
+    raise RunFolderError(
+        f"{path}: run folder format {version!r}, and this version of the project reads format {FORMAT}; {reader}"
+    )
 
 
 @dataclass
@@ -58,6 +90,8 @@ class Second:
     late: int = 0
     redirects: int = 0
     retries: int = 0
+    cold: int = 0  # replies that said: my environment was cold
+    said_cold: int = 0  # replies that said whether it was
     causes: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
@@ -75,30 +109,31 @@ class Second:
         causes = " ".join(f"{name}:{count}" for name, count in sorted(self.causes.items()))
         return [
             self.t_s, self.phase, self.offered, self.sent, self.ok, self.failed, self.missed, self.unknown, self.late,
-            self.redirects, self.retries, causes,
+            self.redirects, self.retries, self.cold if self.said_cold else "", causes,
         ]  # fmt: skip
 
 
 class Arrival(NamedTuple):
-    """One row of arrivals.csv; None where unknown."""
+    """One row of arrivals.csv; None where unknown. `timings_us` are in the order of run.json's `timings`."""
 
     k: int
     planned_s: float
     sent_s: float | None
     done_s: float | None
     outcome: str
-    connection_us: int | None = None
-    write_us: int | None = None
-    read_us: int | None = None
+    scenario: int = 0
+    cold: bool | None = None
     redirects: int | None = None
     retries: int | None = None
+    timings_us: Sequence[int | None] = ()
 
 
 class RunFolder:
     """The open files of a run that is being written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, timings: int) -> None:
         self.path = path
+        self._no_timings = (None,) * timings
         self._codec = HistogramCodec()
         self._seconds = _append(path / SECONDS)
         self._latency = _append(path / LATENCY)
@@ -109,7 +144,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, run: Mapping[str, object]) -> "RunFolder":
-        """Make the folder and its run.json; a folder that holds a run is refused."""
+        """Make the folder and its run.json, which names the timings; a folder that holds a run is refused."""
         if holds_run(path):
             raise RunFolderError(f"run folder {str(path)!r} holds a run already; name another one or remove it")
         try:
@@ -119,9 +154,10 @@ class RunFolder:
             raise RunFolderError(
                 f"run folder {str(path)!r} cannot be written: {error.strerror}; name another with --run-dir"
             ) from None
-        folder = cls(path)
+        timings = cast("Sequence[str]", run.get("timings", ()))
+        folder = cls(path, len(timings))
         _write(folder._seconds, ",".join(SECONDS_COLUMNS) + "\n")
-        _write(folder._arrivals, ",".join(ARRIVALS_COLUMNS) + "\n")
+        _write(folder._arrivals, ",".join(arrivals_columns(timings)) + "\n")
         started = float(str(run.get("started_at_unix_s", 0)))
         _write(
             folder._latency,
@@ -146,7 +182,7 @@ class RunFolder:
 
     def append_arrivals(self, arrivals: Iterable[Arrival]) -> None:
         """Single arrivals kept around events."""
-        _write(self._arrivals, _csv_lines([_arrival_row(arrival) for arrival in arrivals]))
+        _write(self._arrivals, _csv_lines([self._arrival_row(arrival) for arrival in arrivals]))
 
     def append_failure(self, t_s: float, cause: str, detail: str) -> None:
         """An example of a failed arrival; those over the limit per cause are only counted, in seconds.csv."""
@@ -178,6 +214,13 @@ class RunFolder:
             file.flush()
             file.close()
         update_run(self.path, changes)
+
+    def _arrival_row(self, arrival: Arrival) -> list[object]:
+        times = [None if value is None else f"{value:.6f}" for value in arrival[1:4]]
+        cold = None if arrival.cold is None else int(arrival.cold)
+        counts = (arrival.redirects, arrival.retries)
+        timings = arrival.timings_us or self._no_timings
+        return [arrival.k, *times, arrival.outcome, arrival.scenario, cold, *counts, *timings]
 
     def _files(self) -> Sequence[BinaryIO]:
         return (self._seconds, self._latency, self._arrivals, self._failures, self._sessions)
@@ -228,9 +271,14 @@ def read_lines(path: Path, name: str) -> Iterator[dict[str, Any]]:
 
 
 def read_run(path: Path) -> dict[str, object]:
-    """run.json as it stands."""
-    found: dict[str, object] = json.loads((path / RUN).read_text(encoding="utf-8"))
-    return found
+    """run.json as it stands.
+
+    Raises:
+        RunFolderError: it is of another format version.
+    """
+    run: dict[str, object] = json.loads((path / RUN).read_text(encoding="utf-8"))
+    check_format(path / RUN, run.get("format"))
+    return run
 
 
 def update_run(path: Path, changes: Mapping[str, object]) -> None:
@@ -305,8 +353,3 @@ def _csv_lines(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
-
-
-def _arrival_row(arrival: Arrival) -> list[object]:
-    times = [None if value is None else f"{value:.6f}" for value in arrival[1:4]]
-    return [arrival.k, *times, *arrival[4:]]

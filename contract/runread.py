@@ -1,41 +1,26 @@
-"""Read a run folder (docs/run-folder.md): the only reader of these files.
+"""Read a whole run folder (docs/run-folder.md); `contract.growing` reads single files of one that still grows.
 
 A run may have been interrupted, its disk full, its files cut off or edited. Whatever can be read is read, and what
 could not is said in `Run.damage`, one sentence each. Only a folder that is no run folder at all, or one of another
 format version, is refused.
 """
 
-import itertools
 import math
-import sys
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-import numpy.typing as npt
+from contract import hdrread, runfolder
+from contract.damaged import Json, json_lines, json_object
+from contract.histograms import LATENCIES
+from contract.runfolder import RunFolderError
+from contract.runtables import Arrivals, Seconds, read_arrivals, read_latency, read_seconds
 
-from contract import hdrread
-from contract.damaged import Json, csv_fields, csv_rows, floats, json_lines, json_object, say_wrong, whole_lines
-
-FORMAT = 1
-SERIES = ("response", "service", "lag", "connection", "write", "read")
-COUNTS = ("offered", "sent", "ok", "failed", "missed", "unknown", "late", "redirects", "retries")
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-_SECONDS_HEADER = ("t_s", "phase", *COUNTS, "causes")
-_ARRIVALS_HEADER = (
-    "k", "planned_s", "sent_s", "done_s", "outcome", "connection_us", "write_us", "read_us", "redirects", "retries",
-)  # fmt: skip
-_CHUNK = 50_000
+_TIMING = re.compile(r"[A-Za-z][\w-]{0,39}", re.ASCII)
+_MOST_SCENARIOS = 100
 _FARTHEST_S = 30 * 24 * 3600.0  # no run is longer than this; a later time is a clock that jumped
-
-
-class RunFolderError(ValueError):
-    """The folder cannot be read as a run; the message says what was found and what to do."""
 
 
 @dataclass(frozen=True)
@@ -56,36 +41,11 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Seconds:
-    """seconds.csv by column, ascending in time, each second once."""
+class Scenario:
+    """One kind of request; `weight` is its share among the others' weights."""
 
-    t_s: Ints
-    phase: Ints
-    counts: Mapping[str, Ints]
-    causes: Sequence[Mapping[str, int]]
-
-    def __len__(self) -> int:
-        return len(self.t_s)
-
-    def __getitem__(self, name: str) -> Ints:
-        return self.counts[name]
-
-
-@dataclass(frozen=True)
-class Arrivals:
-    """arrivals.csv by column, ascending in planned time; NaN where a field is unknown."""
-
-    planned_s: Floats
-    sent_s: Floats
-    done_s: Floats
-    ok: npt.NDArray[np.bool_]
-    outcome: Sequence[str]
-    connection_us: Floats
-    write_us: Floats
-    read_us: Floats
-
-    def __len__(self) -> int:
-        return len(self.planned_s)
+    name: str
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -114,6 +74,8 @@ class Run:
 
     path: Path
     meta: Json
+    timings: Sequence[str]
+    scenarios: Sequence[Scenario]
     phases: Sequence[Phase]
     seconds: Seconds
     latency: Mapping[str, hdrread.Histograms]
@@ -139,6 +101,11 @@ class Run:
     def table(self, key: str) -> Json:
         """A mapping of run.json, empty where there is none."""
         return mapping(self.meta.get(key))
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The series of latencies over all scenarios, the application's timings last."""
+        return (*LATENCIES, *self.timings)
 
     @property
     def time_limit_us(self) -> int:
@@ -168,22 +135,26 @@ def read_run(folder: Path) -> Run:
         raise RunFolderError(f"{folder} is not a folder; name a run folder such as runs/20261122T151100Z-dev")
     damage: list[str] = []
     meta = _read_meta(folder, damage)
+    timings, scenarios = _read_timings(meta, damage), _read_scenarios(meta, damage)
     phases = _read_phases(meta, damage)
-    seconds = _read_seconds(folder / "seconds.csv", _last_second(meta), damage)
-    audit = json_object(folder / "audit.json", damage, missing=None)
+    seconds = read_seconds(folder / runfolder.SECONDS, _last_second(meta), damage)
+    audit = json_object(folder / runfolder.AUDIT, damage, missing=None)
+    by_scenario = [f"response/{place}" for place in range(len(scenarios))] if len(scenarios) > 1 else []
     return Run(
         path=folder,
         meta=meta,
+        timings=timings,
+        scenarios=scenarios,
         phases=phases,
         seconds=seconds,
-        latency=_read_latency(folder / "latency.hlog", seconds.t_s, damage),
-        arrivals=_read_arrivals(folder / "arrivals.csv", damage),
-        events=_read_events(folder / "events.jsonl", damage),
-        failures=list(json_lines(folder / "failures.jsonl", damage, missing=None)),
-        servers=list(json_lines(folder / "server.jsonl", damage, missing=None)),
-        environments=_read_environments(folder / "function.jsonl", damage),
-        metrics=_read_metrics(folder / "metrics.jsonl", damage),
-        sessions=_count_sessions(folder / "sessions.bin", damage),
+        latency=read_latency(folder / runfolder.LATENCY, [*LATENCIES, *timings, *by_scenario], seconds.t_s, damage),
+        arrivals=read_arrivals(folder / runfolder.ARRIVALS, timings, damage),
+        events=_read_events(folder / runfolder.EVENTS, damage),
+        failures=list(json_lines(folder / runfolder.FAILURES, damage, missing=None)),
+        servers=list(json_lines(folder / runfolder.SERVER, damage, missing=None)),
+        environments=_read_environments(folder / runfolder.FUNCTION, damage),
+        metrics=_read_metrics(folder / runfolder.METRICS, damage),
+        sessions=_count_sessions(folder / runfolder.SESSIONS, damage),
         audit=audit,
         damage=tuple(damage),
     )
@@ -196,19 +167,35 @@ def _last_second(meta: Json) -> float:
 
 
 def _read_meta(folder: Path, damage: list[str]) -> Json:
-    path = folder / "run.json"
-    if not path.exists() and not (folder / "seconds.csv").exists():
+    path = folder / runfolder.RUN
+    if not path.exists() and not (folder / runfolder.SECONDS).exists():
         raise RunFolderError(f"{folder} is not a run folder: it holds neither run.json nor seconds.csv")
-    meta = json_object(path, damage, missing="run.json is missing: phases, limits and what was run are unknown")
+    meta = json_object(
+        path, damage, missing="run.json is missing: phases, limits, timings and what was run are unknown"
+    )
     if meta is None:
         return {}
-    version = meta.get("format")
-    if version != FORMAT:
-        raise RunFolderError(
-            f"{path}: format version {version!r}, and this report reads version {FORMAT}; "
-            "use the report of the checkout that wrote the run"
-        )
+    runfolder.check_format(path, meta.get("format"))
     return meta
+
+
+def _read_timings(meta: Json, damage: list[str]) -> tuple[str, ...]:
+    listed = meta.get("timings")
+    names = cast("list[object]", listed) if isinstance(listed, list) else []
+    usable = [name for name in names if isinstance(name, str) and _TIMING.fullmatch(name) and name not in LATENCIES]
+    timings = tuple(dict.fromkeys(usable))[: runfolder.MOST_TIMINGS]
+    if meta and (not isinstance(listed, list) or len(timings) != len(names)):
+        damage.append(f"run.json: timings must be a list of at most {runfolder.MOST_TIMINGS} names, each once")
+    return timings
+
+
+def _read_scenarios(meta: Json, damage: list[str]) -> tuple[Scenario, ...]:
+    listed = meta.get("scenarios")
+    rows = [mapping(row) for row in cast("list[object]", listed)] if isinstance(listed, list) else []
+    scenarios = tuple(Scenario(str(row.get("name")), number(row.get("weight"))) for row in rows[:_MOST_SCENARIOS])
+    if meta and (not rows or len(rows) > _MOST_SCENARIOS or any(not scenario.weight > 0 for scenario in scenarios)):
+        damage.append(f"run.json: scenarios must be a list of 1 to {_MOST_SCENARIOS} names with a weight above 0")
+    return scenarios
 
 
 def _read_phases(meta: Json, damage: list[str]) -> list[Phase]:
@@ -234,120 +221,6 @@ def _read_phases(meta: Json, damage: list[str]) -> list[Phase]:
     if meta and not phases:
         damage.append("run.json names no phases")
     return phases
-
-
-def _read_seconds(path: Path, last_s: float, damage: list[str]) -> Seconds:
-    rows: dict[int, tuple[list[int], Mapping[str, int]]] = {}
-    wrong: list[int] = []
-    repeated: list[int] = []
-    jumped: list[int] = []
-    previous = -1
-    backwards = 0
-    for place, row in csv_rows(path, _SECONDS_HEADER, damage) if path.exists() else ():
-        try:
-            numbers = [int(row["t_s"]), int(row["phase"]), *(int(row[name]) for name in COUNTS)]
-            causes = _parse_causes(row["causes"])
-        except ValueError:
-            wrong.append(place)
-            continue
-        second = numbers[0]
-        backwards += second < previous
-        previous = second
-        if not 0 <= second <= last_s or min(numbers) < 0 or max(numbers) > 1 << 40:
-            jumped.append(place)
-        elif second in rows:
-            repeated.append(place)
-        else:
-            rows[second] = (numbers, causes)
-    say_wrong(path.name, wrong, damage)
-    if not path.exists():
-        damage.append("seconds.csv is missing: nothing is known of what was offered and delivered")
-    if repeated:
-        damage.append(f"{path.name}: {len(repeated)} second(s) come twice, the first of them in line {repeated[0]}")
-    if jumped:
-        damage.append(
-            f"{path.name}: {len(jumped)} line(s) lie outside the run or hold impossible numbers "
-            f"(the first is line {jumped[0]}): a clock jumped, or the file was changed"
-        )
-    if backwards:
-        damage.append(f"{path.name}: time runs backwards {backwards} time(s): a clock jumped")
-    order = sorted(rows)
-    table = np.array([rows[second][0] for second in order], dtype=np.int64).reshape(len(order), 2 + len(COUNTS))
-    return Seconds(
-        t_s=table[:, 0],
-        phase=table[:, 1],
-        counts={name: table[:, 2 + place] for place, name in enumerate(COUNTS)},
-        causes=[rows[second][1] for second in order],
-    )
-
-
-def _parse_causes(text: str) -> dict[str, int]:
-    causes: dict[str, int] = {}
-    for part in text.split():
-        name, _, count = part.rpartition(":")
-        if not name:
-            raise ValueError(f"no cause in {part!r}")
-        causes[name] = causes.get(name, 0) + int(count)
-    return causes
-
-
-def _read_latency(path: Path, t_s: Ints, damage: list[str]) -> dict[str, hdrread.Histograms]:
-    rows: dict[str, list[int]] = {name: [] for name in SERIES}
-    payloads: dict[str, list[bytes]] = {name: [] for name in SERIES}
-    row_of = {int(second): place for place, second in enumerate(t_s)}
-    wrong: list[int] = []
-    strays = 0
-    if not path.exists():
-        damage.append("latency.hlog is missing: no latencies are known")
-    else:
-        with path.open("rb") as stream:
-            for place, line in enumerate(whole_lines(stream, path.name, damage), start=1):
-                if line.startswith((b"#", b'"')) or not line:
-                    continue
-                try:
-                    tag, start, _length, _max, payload = line.split(b",", 4)
-                    name = tag.decode("ascii").removeprefix("Tag=")
-                    second = round(float(start))
-                    if name not in rows:
-                        continue  # a series that a later version added
-                    counters = hdrread.unwrap(payload)
-                except (ValueError, OverflowError):
-                    wrong.append(place)
-                    continue
-                if second in row_of:
-                    rows[name].append(row_of[second])
-                    payloads[name].append(counters)
-                else:
-                    strays += 1
-    say_wrong(path.name, wrong, damage)
-    if strays:
-        damage.append(f"{path.name}: {strays} histogram(s) of seconds that seconds.csv does not hold are left out")
-    return {name: hdrread.build(rows[name], payloads[name], len(t_s)) for name in SERIES}
-
-
-def _read_arrivals(path: Path, damage: list[str]) -> Arrivals:
-    """Read in chunks: around a long reshard there may be most of a million lines."""
-    numeric = ("planned_s", "sent_s", "done_s", "connection_us", "write_us", "read_us")
-    chunks: list[Floats] = [np.zeros((0, len(numeric)))]
-    outcomes: list[str] = []
-    wrong: list[int] = []
-    if path.exists():
-        lines = csv_fields(path, _ARRIVALS_HEADER, damage)
-        _, names = next(lines, (1, []))
-        while chunk := list(itertools.islice(lines, _CHUNK)):
-            by_name = dict(zip(names, zip(*(fields for _, fields in chunk), strict=True), strict=True))
-            columns = np.array([floats(by_name[name]) for name in numeric]).T
-            known = np.isfinite(columns[:, 0])
-            wrong += [chunk[place][0] for place in np.flatnonzero(~known)]
-            chunks.append(columns[known])
-            outcomes += [sys.intern(by_name["outcome"][place]) for place in np.flatnonzero(known)]
-    say_wrong(path.name, wrong, damage)
-    table = np.concatenate(chunks)
-    order = np.argsort(table[:, 0], kind="stable")
-    table = table[order]
-    sorted_outcomes = [outcomes[place] for place in order]
-    ok = np.array([outcome == "ok" for outcome in sorted_outcomes], dtype=np.bool_)
-    return Arrivals(table[:, 0], table[:, 1], table[:, 2], ok, sorted_outcomes, table[:, 3], table[:, 4], table[:, 5])
 
 
 def _read_events(path: Path, damage: list[str]) -> list[Event]:

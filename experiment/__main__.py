@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.profiles import ProfileError
-from contract.runread import RunFolderError
+from contract.runfolder import RunFolderError
 from experiment.aws import demand, policy, preflight
 from experiment.aws.durations import EXPECTED
 from experiment.aws.place import Aws

@@ -9,13 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from contract import runfolder
+from contract import growing, runfolder
 from experiment.errors import ExperimentError, StepError, UsageError
 
 BATCH = 5_000  # what the function takes in one call (docs/function.md)
 AT_A_TIME = 4  # few enough for an account's smallest concurrency limit of 10
 _EXAMPLES = 20
-_SESSION_BYTES = 16
 
 Ask = Callable[[Sequence[str]], Mapping[str, Any]]
 
@@ -68,12 +67,11 @@ def audit(folder: Path, ask: Ask, say: Callable[[int, int], None] = lambda _chec
         ExperimentError: the function did not answer, or its answer is no audit. Checked batches are kept, audit.json
             says that it is incomplete, and the next call checks the rest.
     """
-    path = folder / runfolder.SESSIONS
-    tally = _resume(folder, (path.stat().st_size if path.exists() else 0) // _SESSION_BYTES)
+    tally = _resume(folder, growing.acknowledged(folder))
     began = time.monotonic() - tally.seconds
     try:
         with ThreadPoolExecutor(AT_A_TIME) as pool:
-            todo = ((number, batch) for number, batch in enumerate(_batches(path)) if number not in tally.batches)
+            todo = ((number, batch) for number, batch in enumerate(_batches(folder)) if number not in tally.batches)
             for number, batch, answer in _ask_all(pool, ask, todo):
                 tally.seconds = time.monotonic() - began
                 tally.add(number, batch, answer)
@@ -100,15 +98,10 @@ def is_complete(folder: Path) -> bool:
     return isinstance(result, dict) and cast("dict[str, Any]", result).get("complete") is True
 
 
-def _batches(path: Path) -> Iterator[list[str]]:
-    """The acknowledged sessions, BATCH at a time; half a session at the end of a cut file is left out."""
-    if not path.exists():
-        return
-    with path.open("rb") as stream:
-        while chunk := stream.read(BATCH * _SESSION_BYTES):
-            whole = len(chunk) // _SESSION_BYTES * _SESSION_BYTES
-            if whole:
-                yield [str(uuid.UUID(bytes=chunk[at : at + 16])) for at in range(0, whole, _SESSION_BYTES)]
+def _batches(folder: Path) -> Iterator[list[str]]:
+    """The acknowledged sessions, BATCH at a time."""
+    for batch in growing.read_sessions(folder, BATCH):
+        yield [str(uuid.UUID(bytes=session)) for session in batch]
 
 
 def _ask_all(

@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - every failure becomes one log line and one JSON answer
         status, kind = next((status, kind) for family, status, kind in _FAILURES if isinstance(error, family))
         log(record | {"status": status.value, "error": kind, "detail": f"{type(error).__name__}: {error}"})
-        return respond(event, status, {"error": kind, "requestId": context.aws_request_id})
+        return respond(event, status, {"error": kind, "requestId": context.aws_request_id, "cold": record["cold"]})
     log(record)
     return respond(event, HTTPStatus.OK, reply)
 
@@ -77,4 +77,4 @@ def _serve(cluster: ClusterClient, deadline: Deadline, record: dict[str, Any]) -
     held = session.held(stored)
     if held != values:
         raise DifferentError(f"session {drawn}: written {values}, read {held}")
-    return {name: record[name] for name in ("session", "connection", "write", "read", "redirects", "retries")}
+    return {name: record[name] for name in ("session", "connection", "write", "read", "redirects", "retries", "cold")}

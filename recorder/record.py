@@ -202,12 +202,8 @@ class _Run:
     def _already_requested(self) -> bool:
         """Whether a request for a reshard was recorded already, through the master's HTTP interface."""
         open_request = False
-        path = self.folder / "events.jsonl"
-        for line in path.read_bytes().splitlines() if path.exists() else ():
-            try:
-                name = json.loads(line).get("event")
-            except (ValueError, AttributeError):
-                continue
+        for line in runfolder.read_lines(self.folder, runfolder.EVENTS):
+            name = line.get("event")
             if name == "reshard.requested":
                 open_request = True
             elif name in ("reshard.finished", "reshard.failed"):

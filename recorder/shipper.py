@@ -14,23 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from contract.growing import SESSION_BYTES
+from contract.runfolder import GROWING, SESSIONS
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LOG = logging.getLogger(__name__)
 
-# Files that only grow (docs/run-folder.md). The others are small and sent whole after each change.
-GROWING = (
-    "seconds.csv",
-    "latency.hlog",
-    "arrivals.csv",
-    "events.jsonl",
-    "failures.jsonl",
-    "server.jsonl",
-    "function.jsonl",
-    "sessions.bin",
-)
-SESSION_BYTES = 16
 SEGMENT_LIMIT = 16 * 1024 * 1024  # held in memory while it is sent
 _WHOLE_LIMIT = 4 * 1024 * 1024
 
@@ -162,6 +153,6 @@ class Shipper:
 
 
 def _whole_records(name: str, body: bytes) -> bytes:
-    if name == "sessions.bin":
+    if name == SESSIONS:
         return body[: len(body) // SESSION_BYTES * SESSION_BYTES]
     return body[: body.rfind(b"\n") + 1]

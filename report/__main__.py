@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from contract.runread import RunFolderError
+from contract.runfolder import RunFolderError
 from report import gates
 from report.assemble import DEFAULT_GATES, build
 from report.compare import CompareError, compare

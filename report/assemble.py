@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract.runfolder import TIMINGS
 from contract.runread import read_run
 from report import document, gates, page, picture, summary, verdict
 from report.findings import examine
@@ -32,12 +33,13 @@ def build(run_dir: Path, gate_texts: Sequence[str] | None = None) -> ReportResul
         gate_texts: the gates to judge it by; those of the repository's gates.txt if None.
 
     Raises:
-        contract.runread.RunFolderError: it is no run folder, or one of another format version.
+        contract.runfolder.RunFolderError: it is no run folder, or one of another format version.
         report.gates.GateError: a gate cannot be understood.
     """
     texts = gates.read_gates(DEFAULT_GATES) if gate_texts is None else gate_texts
-    asked = [gates.parse(text) for text in texts]
-    findings = examine(read_run(run_dir))
+    run = read_run(run_dir)
+    asked = [gates.parse(text, run.timings if run.meta else TIMINGS) for text in texts]
+    findings = examine(run)
     report = document.document(findings)
     report["gates"] = document.judge(report, asked)
     report["exit_code"] = verdict.exit_code(report)

@@ -7,7 +7,7 @@ from pathlib import Path
 from contract.runread import mapping, read_run
 from report import compare_tables, standalone, verdict
 from report.charts.chart import LOOKS
-from report.charts.compared import overlaid
+from report.charts.compared import overlaid, series_of
 from report.charts.timeline import shading
 from report.document import document
 from report.findings import Findings, examine
@@ -60,7 +60,7 @@ def compare(folders: Sequence[Path], out: Path) -> CompareResult:
         unlike=unlike,
         invalid=invalid,
         drawn=drawn,
-        rows=compare_tables.figure_rows(reports),
+        rows=compare_tables.figure_rows(reports, series_of(runs)),
         cycles=compare_tables.cycle_rows(runs),
     )
     out.write_text(page, encoding="utf-8")

@@ -7,7 +7,6 @@ from typing import Any
 
 from contract.runread import mapping
 from report import student
-from report.charts.compared import SERIES
 from report.findings import Findings
 from report.formats import signed
 
@@ -22,25 +21,25 @@ class FigureRow:
     unit: str
 
 
-def figure_rows(reports: Sequence[Mapping[str, Any]]) -> list[FigureRow]:
-    """One row a figure; figures that no run has are left out."""
+def figure_rows(reports: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> list[FigureRow]:
+    """One row a figure, latencies of the `shown` series; figures that no run has are left out."""
     counts = [
         (name, [name], "") for name in ("offered", "ok", "failed", "missed", "unknown", "late", "redirects", "retries")
     ]
     audit = [(f"sessions {name}", ["audit", name], "") for name in ("checked", "missing", "different")]
     whole = [
-        (f"{series} {stat}", ["latency", series, stat], "ms") for series in SERIES for stat in ("p50", "p99", "max")
+        (f"{series} {stat}", ["latency", series, stat], "ms") for series in shown for stat in ("p50", "p99", "max")
     ]
     move = [("slots moved", ["reshard", "slots"], ""), ("slots moved in", ["reshard", "duration_ms"], "ms")]
     during = [
         (f"during the move: {series} {stat}", ["reshard", "during", "latency", series, stat], "ms")
-        for series in SERIES
+        for series in shown
         for stat in ("p50", "p99")
     ]
     effect = [
         (f"{kind} on {series} {stat}", ["reshard", "effect", series, stat, f"{kind}_ms"], "ms")
         for kind in ("effect", "aftermath")
-        for series in SERIES
+        for series in shown
         for stat in ("p50", "p99")
     ]
     stall = [

@@ -14,7 +14,7 @@ import numpy as np
 
 from contract.runread import Run
 from report import measures, student
-from report.effect import SERIES, STATS
+from report.effect import STATS, series_of
 from report.windows import PlayedMove
 
 Quantile = Callable[[float, float], float]
@@ -102,7 +102,7 @@ def analyse(run: Run, moves: Sequence[PlayedMove]) -> list[CycleEffects]:
     usable = flanks(moves, load_end)
     ways = {(move.migration, "") for move, _ in usable} | {(move.migration, move.direction) for move, _ in usable}
     all_effects: list[CycleEffects] = []
-    for series in SERIES:
+    for series in series_of(run):
         for stat, quantile in STATS.items():
             q = quantile_of(run, series, quantile)
             e = [(move, contrast(move, length, q)) for move, length in usable]
@@ -132,8 +132,7 @@ def quantile_of(run: Run, series: str, quantile: float) -> Quantile:
         values = (np.where(kept.ok, kept.done_s, begin + limit_s) - begin) * 1000
         values = np.where(np.isfinite(values), values, limit_s * 1000)
     else:
-        column = {"connection": kept.connection_us, "write": kept.write_us, "read": kept.read_us}[series]
-        values = column / 1000
+        values = kept.timings_us[series] / 1000
 
     def of_stretch(start_s: float, end_s: float) -> float:
         if end_s - start_s < SHORT_S:

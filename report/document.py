@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from contract.runread import SERIES, Run, number
+from contract.runread import Run, number
 from report import cloudwatch, gates, measures, stalls
 from report.effect import Effect
 from report.findings import Findings
@@ -30,6 +30,8 @@ def document(findings: Findings) -> dict[str, Any]:
         "where": run.text("where", "unknown"),
         "ended": run.text("ended", "unknown"),
         **whole.counts,
+        "cold": whole.cold,
+        "timings": list(run.timings),
         "send_lag_ms": whole.latency["lag"].as_json(),
         "latency": _latency(whole),
         "phases": [_phase(run, place) for place in range(len(run.phases))],
@@ -54,11 +56,11 @@ def judge(report: Mapping[str, Any], asked: Sequence[gates.Gate]) -> list[dict[s
 
 
 def _latency(measured: measures.Measures) -> dict[str, Any]:
-    return {series: measured.latency[series].as_json() for series in SERIES}
+    return {series: latency.as_json() for series, latency in measured.latency.items()}
 
 
 def _window(measured: measures.Measures) -> dict[str, Any]:
-    return {"seconds": measured.seconds, **measured.counts, "latency": _latency(measured)}
+    return {"seconds": measured.seconds, **measured.counts, "cold": measured.cold, "latency": _latency(measured)}
 
 
 def _phase(run: Run, place: int) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from report import measures
 from report.measures import Floats
 from report.windows import MoveWindows
 
-SERIES = ("connection", "write", "read", "response", "service")
 STATS = {"p50": 0.5, "p99": 0.99}
 MIN_BASE_S = 3
 """With fewer seconds before the move there is no mean to subtract."""
@@ -62,11 +61,16 @@ def _phase_rows(run: Run, windows: MoveWindows) -> npt.NDArray[np.bool_]:
     return (t_s >= windows.phase.start_s - 1e-6) & (t_s + 1 <= windows.phase.end_s + 1e-6)
 
 
+def series_of(run: Run) -> tuple[str, ...]:
+    """The series whose effects are told."""
+    return (*run.timings, "response", "service")
+
+
 def effects(run: Run, windows: MoveWindows) -> list[Effect]:
     """The effect on each series, at p50 and p99 of each second."""
     return [
         _effect(run, windows, series, stat, differences(run, windows, series, quantile))
-        for series in SERIES
+        for series in series_of(run)
         for stat, quantile in STATS.items()
     ]
 

@@ -4,8 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contract.runread import COUNTS, SERIES, mapping
+from contract.histograms import LATENCIES
+from contract.runfolder import COUNTS
+from contract.runread import mapping
 
+_COUNTS = (*COUNTS, "cold")
 _WINDOWS = ("before", "during", "after")
 _STATS = ("p50", "p90", "p95", "p99", "p99.9", "max", "count")
 _RUN_ONLY: Mapping[tuple[str, ...], tuple[tuple[str, ...], bool]] = {
@@ -13,12 +16,6 @@ _RUN_ONLY: Mapping[tuple[str, ...], tuple[tuple[str, ...], bool]] = {
     ("reshard", "duration"): (("reshard", "duration_ms"), True),
     **{("audit", name): (("audit", name), False) for name in ("missing", "different", "checked")},
 }
-KNOWN = (
-    f"SERIES.STAT ({', '.join(SERIES)}; {', '.join(_STATS)}), {', '.join(COUNTS)}, audit.missing, audit.different, "
-    "audit.checked, reshard.duration, stall, effect.SERIES.p50|p99, aftermath.SERIES.p50|p99, each of the first two "
-    'also with before., during., after., control.during. ..., phase.1. or phase."NAME". in front'
-)
-"""Named in the error about an unknown metric."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +31,26 @@ Reading = Callable[[Mapping[str, Any]], Quantity]
 """What takes a value out of a report.json."""
 
 
-def reading_of(names: Sequence[str]) -> tuple[Reading, bool] | None:
-    """What reads the metric of that name, and whether it is a time; None when there is no such metric."""
+def known(timings: Sequence[str]) -> str:
+    """The metrics of a run whose application tells these timings; named in the error about an unknown one."""
+    return (
+        f"SERIES.STAT ({', '.join((*LATENCIES, *timings))}; {', '.join(_STATS)}), {', '.join(_COUNTS)}, audit.missing, "
+        "audit.different, audit.checked, reshard.duration, stall, effect.SERIES.p50|p99, aftermath.SERIES.p50|p99, "
+        "each of the first two also with before., during., after., control.during. ..., phase.1. or "
+        'phase."NAME". in front'
+    )
+
+
+def reading_of(names: Sequence[str], timings: Sequence[str]) -> tuple[Reading, bool] | None:
+    """What reads the metric of that name, and whether it is a time; None when there is no such metric.
+
+    `timings` are those that the run's application tells.
+    """
+    series = (*LATENCIES, *timings)
     scope, metric = _split_scope(names)
     if scope[:1] == ("control",) and scope[1] not in _WINDOWS:
         return None
-    keys, is_time = _of_window(metric) or (None if scope else _of_run(metric)) or ((), False)
+    keys, is_time = _of_window(metric, series) or (None if scope else _of_run(metric, series)) or ((), False)
     return (_look_up(scope, keys, is_time=is_time), is_time) if keys else None
 
 
@@ -55,21 +66,21 @@ def _split_scope(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]
     return (), tuple(names)
 
 
-def _of_window(metric: tuple[str, ...]) -> tuple[tuple[str, ...], bool] | None:
+def _of_window(metric: tuple[str, ...], series: Sequence[str]) -> tuple[tuple[str, ...], bool] | None:
     """Where a window's report (or the run's) holds the metric."""
-    if len(metric) == 2 and metric[0] in SERIES and metric[1] in _STATS:
+    if len(metric) == 2 and metric[0] in series and metric[1] in _STATS:
         return ("latency", *metric), metric[1] != "count"
-    return (metric, False) if len(metric) == 1 and metric[0] in COUNTS else None
+    return (metric, False) if len(metric) == 1 and metric[0] in _COUNTS else None
 
 
-def _of_run(metric: tuple[str, ...]) -> tuple[tuple[str, ...], bool] | None:
+def _of_run(metric: tuple[str, ...], series: Sequence[str]) -> tuple[tuple[str, ...], bool] | None:
     """Where the report holds a metric that only a whole run has."""
     if metric in _RUN_ONLY:
         return _RUN_ONLY[metric]
     if (
         len(metric) == 3
         and metric[0] in ("effect", "aftermath")
-        and metric[1] in SERIES
+        and metric[1] in series
         and metric[2] in ("p50", "p99")
     ):
         return ("reshard", "effect", metric[1], metric[2], f"{metric[0]}_ms"), True

@@ -10,19 +10,21 @@
     metric     = series "." ("p50" | "p90" | "p95" | "p99" | "p99.9" | "max" | "count")
                | count | ("effect" | "aftermath") "." series "." ("p50" | "p99")
                | ("audit" "." ("missing" | "different" | "checked")) | "reshard" "." "duration" | "stall"
-    series     = "response" | "service" | "lag" | "connection" | "write" | "read"
+    series     = "response" | "service" | "lag" | a timing of the application's ("connection" | "write" | "read")
     count      = "offered" | "sent" | "ok" | "failed" | "missed" | "unknown" | "late" | "redirects" | "retries"
+               | "cold"
 
 Latencies and durations are times and are compared with times (`5ms`), counts with plain numbers.
 """
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract.runfolder import TIMINGS
 from report import gate_metrics
 from report.gate_metrics import Quantity, Reading
 
@@ -90,18 +92,19 @@ def read_gates(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def parse(text: str) -> Gate:
-    """Read one gate.
+def parse(text: str, timings: Sequence[str] = TIMINGS) -> Gate:
+    """Read one gate on a run whose application tells these timings.
 
     Raises:
         GateError: it is not in the grammar, or compares a time with a plain number.
     """
-    return _GateParser(text).gate()
+    return _GateParser(text, timings).gate()
 
 
 class _GateParser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, timings: Sequence[str]) -> None:
         self._text = text
+        self._timings = timings
         self._tokens: list[tuple[str, str, int]] = []
         self._at = 0
         place = 0
@@ -184,9 +187,9 @@ class _GateParser:
 
     def _reference(self, text: str, place: int) -> tuple[Reading, bool]:
         names = [part.strip('"') for part in re.findall(r'"[^"]*"|p99\.9|[^.]+', text)]
-        reading = gate_metrics.reading_of(names)
+        reading = gate_metrics.reading_of(names, self._timings)
         if reading is None:
-            raise self._error(place, f"no such metric; allowed are {gate_metrics.KNOWN}")
+            raise self._error(place, f"no such metric; allowed are {gate_metrics.known(self._timings)}")
         return reading
 
 

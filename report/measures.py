@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.hdrread import Merged
-from contract.runread import COUNTS, SERIES, Run
+from contract.runfolder import COUNTS
+from contract.runread import Run
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -48,6 +49,7 @@ class Measures:
 
     seconds: int
     counts: Mapping[str, int]
+    cold: int | None  # replies from an environment that was cold; None if no reply said whether it was
     latency: Mapping[str, Latency]
 
 
@@ -75,10 +77,13 @@ def latency_of(values: Merged) -> Latency:
 
 def measure(run: Run, rows: Mask) -> Measures:
     """Counts and latencies of the rows together."""
+    cold = run.seconds.cold[rows]
+    cold = cold[np.isfinite(cold)]
     return Measures(
         seconds=int(rows.sum()),
         counts={name: int(run.seconds[name][rows].sum()) for name in COUNTS},
-        latency={series: latency_of(merged(run, series, rows)) for series in SERIES},
+        cold=int(cold.sum()) if len(cold) else None,
+        latency={series: latency_of(merged(run, series, rows)) for series in run.series},
     )
 
 

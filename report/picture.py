@@ -23,7 +23,8 @@ def draw(findings: Findings, folder: Path) -> bytes:
     run = findings.run
     figure = Figure(figsize=(10, 8.2))
     figure.subplots_adjust(left=0.075, right=0.99, top=0.955, bottom=0.06, hspace=0.12)
-    axes: list[Axes] = list(np.atleast_1d(figure.subplots(4, 1, sharex=True)))
+    shown = ("response", *run.timings[-2:])
+    axes: list[Axes] = list(np.atleast_1d(figure.subplots(1 + len(shown), 1, sharex=True)))
     t_s = run.seconds.t_s.astype(np.float64)
     for name, colour, style in (("offered", "#7b838b", ":"), ("ok", "#0072b2", "-")):
         axes[0].plot(
@@ -31,7 +32,7 @@ def draw(findings: Findings, folder: Path) -> bytes:
         )
     axes[0].set_ylabel("arrivals/s")
     axes[0].set_ylim(bottom=0)
-    for axis, series in zip(axes[1:], ("response", "write", "read"), strict=True):
+    for axis, series in zip(axes[1:], shown, strict=True):
         for stat, quantile in (("max", 1.0), ("p99", 0.99), ("p50", 0.5)):
             values = measures.per_second_ms(run, series, quantile)
             axis.plot(*broken(t_s, values), color=_COLOURS[stat], linestyle=_STYLES[stat], linewidth=1.1, label=stat)

@@ -1,13 +1,12 @@
 """report.md: the summary for a pull request."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from report import verdict
 from report.formats import milliseconds, quantity
 
 _ESCAPES = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|#~$!&@"} | {ord(sign): " " for sign in "\r\n\t"}
-_SERIES = ("response", "connection", "write", "read")
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -15,7 +14,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     state = verdict.STATES[verdict.state(report)]
     lines = [f"### {state}: {escaped(report['id'])}", ""]
     lines += [escaped(sentence) + "  " for sentence in report["verdict"]]
-    lines += ["", *_comparison(report["reshard"]), *_gates(report), *_checks(report)]
+    lines += ["", *_comparison(report["reshard"], report["timings"]), *_gates(report), *_checks(report)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -24,18 +23,19 @@ def escaped(text: object) -> str:
     return str(text).translate(_ESCAPES)
 
 
-def _comparison(reshard: Mapping[str, Any] | None) -> list[str]:
+def _comparison(reshard: Mapping[str, Any] | None, timings: Sequence[str]) -> list[str]:
     if reshard is None or reshard["during"] is None:
         return []
     windows = [("during the move", reshard["during"]), ("before it", reshard["before"]), ("after it", reshard["after"])]
     if reshard["control"]:
         windows.insert(1, ("control, same seconds", reshard["control"]["during"]))
-    heads = [f"{series} p50 / p99" for series in _SERIES]
+    shown = ("response", *timings)
+    heads = [f"{series} p50 / p99" for series in shown]
     lines = [f"| ms | {' | '.join(heads)} | failed |", f"|---|{'---:|' * len(heads)}---:|"]
     for name, window in windows:
         cells = [
             f"{milliseconds(window['latency'][series]['p50'])} / {milliseconds(window['latency'][series]['p99'])}"
-            for series in _SERIES
+            for series in shown
         ]
         lines.append(f"| {name} | {' | '.join(cells)} | {window['failed']:,} |")
     return [*lines, ""]

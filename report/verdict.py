@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from contract.histograms import LATENCIES
 from report import gates
 
 STATES = {"valid": "VALID", "failed": "GATE FAILED", "invalid": "INVALID"}
@@ -102,8 +103,8 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
     parts = [
         f"{series} p50 {_time(now['p50'])} and p99 {_time(now['p99'])} "
         f"({_time(against[series]['p50'])} and {_time(against[series]['p99'])})"
-        for series in ("read", "write", "connection")
-        if (now := during["latency"][series])["count"]
+        for series in reversed(during["latency"])
+        if series not in LATENCIES and (now := during["latency"][series])["count"]
     ]
     if parts:
         base = "the control" if control else "the seconds before; the run has no control"
@@ -160,8 +161,8 @@ def _effects_on(stat: str, effects: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         f"{series} {_figures(effect['effect_ms'], '+')} ms "
         f"({_figures(effect['low_ms'], '+')} to {_figures(effect['high_ms'], '+')})"
-        for series in ("read", "write", "connection")
-        if (effect := by_series.get(series)) is not None and effect["effect_ms"] is not None
+        for series in reversed(by_series)
+        if series not in LATENCIES and (effect := by_series.get(series)) is not None and effect["effect_ms"] is not None
     ]
 
 

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from contract import runfolder
+
 ROOT = Path(__file__).resolve().parent.parent
+FILES = (".csv", ".jsonl", ".hlog", ".bin", ".json")
 ROOMS = {
     "infra", "function", "contract", "recorder", "loadgen", "rehearsal", "experiment", "report", "benchmarks", "tools",
     "tests",
@@ -127,3 +130,30 @@ def test_the_driver_knows_no_place() -> None:
         for node in ast.walk(ast.parse(file.read_text())):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not any(module.startswith("experiment.aws") for module in modules), file
+
+
+# The large files have one reader and one writer. The others are read by contract's functions too, but other rooms
+# append to them, and so name them. tools/ makes and cuts run folders for the tests.
+TABLES = {"SECONDS", "LATENCY", "ARRIVALS", "SECONDS_COLUMNS", "ARRIVALS_COLUMNS"}
+NAMED_FOR = {
+    ("experiment/aws/bucket.py", "SECONDS"),  # which of the bucket's segments to hand to contract.growing
+    ("benchmarks/report_speed.py", "LATENCY"),  # which file to hand to contract.runtables
+}
+
+
+def test_only_contract_reads_and_writes_the_run_folders_files() -> None:
+    """Whoever parses a file of the run folder must name it: its name stands in contract/ alone, as a constant."""
+    names = {value for name, value in vars(runfolder).items() if name.isupper() and str(value).endswith(FILES)}
+    assert len(names) == 11
+    wrong: set[tuple[str, str]] = set()
+    rooms = sorted(ROOMS - {"contract", "loadgen", "tests", "tools"} | {"locust"})
+    for file in (file for room in rooms for file in sorted((ROOT / room).rglob("*.py"))):
+        for node in ast.walk(ast.parse(file.read_text())):
+            path = file.relative_to(ROOT).as_posix()
+            if isinstance(node, ast.Constant) and node.value in names:
+                wrong.add((path, str(node.value)))
+            elif isinstance(node, ast.Attribute) and node.attr in TABLES:
+                wrong.add((path, node.attr))
+            elif isinstance(node, ast.ImportFrom) and node.module == "contract.runfolder":
+                wrong |= {(path, alias.name) for alias in node.names if alias.name in TABLES}
+    assert wrong == NAMED_FOR

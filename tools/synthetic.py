@@ -9,8 +9,8 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
-from contract.histograms import SERIES, Latencies
-from contract.runfolder import Arrival, RunFolder, Second, append_event, append_line, update_run
+from contract.histograms import Latencies
+from contract.runfolder import SCENARIOS, TIMINGS, Arrival, RunFolder, Second, append_event, append_line, update_run
 
 Floats = npt.NDArray[np.float64]
 STARTED_AT = 1_795_360_260.0
@@ -42,6 +42,7 @@ class Synthetic:
     lead_s: float = 2.0
     ended: str = "finished"
     seed: int = 7
+    timings: Sequence[str] = TIMINGS
     run: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
@@ -95,30 +96,20 @@ def write(folder: Path, spec: Synthetic) -> Path:
 
 def _latencies(spec: Synthetic, planned: Floats, random: np.random.Generator) -> dict[str, Floats]:
     count = len(planned)
-    connection = random.gamma(20, 8.0, count)
-    write_us = random.gamma(20, 5.0, count)
-    read = random.gamma(20, 5.0, count)
+    timings = {timing: random.gamma(20, 8.0 if timing == "connection" else 5.0, count) for timing in spec.timings}
     for move in spec.moves:
         inside = (planned >= move.start_s) & (planned < move.start_s + move.length_s)
-        connection[inside] += move.added_us
-        write_us[inside] += move.added_us
-        read[inside] += move.added_us
+        for values in timings.values():
+            values[inside] += move.added_us
     lag = random.gamma(4, 40.0, count)
-    service = connection + write_us + read + random.gamma(9, 60.0, count)
+    service = sum(timings.values(), np.zeros(count)) + random.gamma(9, 60.0, count)
     response = lag + service
     for start, length in spec.stalls:
         waits = (planned >= start) & (planned < start + length)
         rest = (start + length - planned[waits]) * 1e6
         service[waits] += rest
         response[waits] += rest
-    return {
-        "response": response,
-        "service": service,
-        "lag": lag,
-        "connection": connection,
-        "write": write_us,
-        "read": read,
-    }
+    return {"response": response, "service": service, "lag": lag, **timings}
 
 
 def _failed(spec: Synthetic, planned: Floats) -> dict[int, str]:
@@ -137,6 +128,8 @@ def _run_json(spec: Synthetic, phases: Sequence[Mapping[str, object]]) -> dict[s
         "max_in_flight": 2000,
         "host": "http://127.0.0.1:8080",
         "connection": "new",
+        "timings": spec.timings,
+        "scenarios": SCENARIOS,
         "profile": {"name": "synthetic", "text": "phases: []", "arrivals": "uniform", "seed": 1, "phases": phases},
         "scale": 3,
         "compress": 20,
@@ -175,12 +168,13 @@ def _write_seconds(
                 phase=int(np.searchsorted(starts, t_s, "right")) - 1,
                 ok=len(good),
                 failed=len(failed),
+                said_cold=len(good),
                 causes={cause: sum(causes[k] == cause for k in failed) for cause in {causes[k] for k in failed}},
             )
         )
-        for series in SERIES:
+        for series, times in latency.items():
             values = Latencies()
-            values.record(latency[series][good].astype(np.int64).tolist())
+            values.record(times[good].astype(np.int64).tolist())
             folder.append_latency(t_s, series, values)
 
 
@@ -197,11 +191,10 @@ def _write_arrivals(
             planned[k] + latency["lag"][k] / 1e6,
             planned[k] + latency["response"][k] / 1e6,
             causes.get(k, "ok"),
-            int(latency["connection"][k]),
-            int(latency["write"][k]),
-            int(latency["read"][k]),
-            0,
-            0,
+            cold=False,
+            redirects=0,
+            retries=0,
+            timings_us=[int(latency[timing][k]) for timing in spec.timings],
         )
         for k in np.flatnonzero(kept).tolist()
     )

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from botocore.exceptions import ClientError
 
-from contract import runfolder
+from contract import growing, runfolder
 from experiment.aws.asking import asking
 from experiment.aws.cloud import Cloud
 from experiment.errors import StepError, UsageError
@@ -147,14 +147,13 @@ class RunBucket:
     def progress(self, run_id: str) -> Shipped:
         """A run's progress, from run.json and the last row of seconds.csv."""
         listing = self.listing(run_id)
-        run = self.json(listing.whole["run.json"]) if "run.json" in listing.whole else None
+        run = self.json(listing.whole[runfolder.RUN]) if runfolder.RUN in listing.whole else None
         t_s, offered, ok = -1, 0, 0
-        segments = covered(listing.growing.get("seconds.csv", []))
+        segments = covered(listing.growing.get(runfolder.SECONDS, []))
         if segments:
-            lines = self._read(segments[-1]).decode(errors="replace").splitlines()
-            fields = dict(zip(runfolder.SECONDS_COLUMNS, lines[-1].split(",") if lines else (), strict=False))
-            if fields.get("t_s", "").isdigit():
-                t_s, offered, ok = int(fields["t_s"]), int(fields.get("offered", 0)), int(fields.get("ok", 0))
+            second = growing.last_second(self._read(segments[-1]))
+            if second is not None:
+                t_s, offered, ok = second.t_s, second.offered, second.ok
         return Shipped(
             run or {},
             t_s,
@@ -190,7 +189,7 @@ class RunBucket:
             end, last = (chosen[-1].end if chosen else 0), max(segment.end for segment in segments)
             if end < last:
                 missing.append(f"{name}: bytes {end} to {min(s.start for s in segments if s.start > end)} are missing")
-        if "run.json" not in listing.whole:
+        if runfolder.RUN not in listing.whole:
             missing.append("run.json is missing: the master ended within seconds of the start")
         return missing + self._against_the_masters_word(listing)
 

@@ -15,7 +15,7 @@ from recorder.cachegroup import PERIOD_S, Group, ServerRows, metric_queries, met
 
 # A minute's values arrive one to three minutes later (recorder/cachegroup.py).
 PUBLISHED_S = 180.0
-METRICS_FILE = "metrics.jsonl"
+METRICS_FILE = runfolder.METRICS
 _QUERIES_PER_CALL = 500  # GetMetricData's limit
 # What the original's dashboard showed and server.jsonl does not hold.
 _FUNCTION = {

@@ -117,6 +117,7 @@ class Agent:
             self._resolver,
             target.request(keep_alive=plan["connection"] == "keep-alive"),
             keep_alive=plan["connection"] == "keep-alive",
+            timings=plan["timings"],
             limits=Limits(plan["time_limit_s"], plan["connect_limit_s"], max_in_flight(plan["max_in_flight"])),
             start_monotonic_s=self.clock.monotonic(plan["start_unix_s"] - offset),
         )

@@ -6,23 +6,24 @@ arrival gives exactly one row), and what lost workers owe is known.
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract.histograms import SERIES, Latencies
+from contract.histograms import LATENCIES, Latencies
 from contract.runfolder import Arrival, Second
 from contract.schedule import Schedule
 from loadgen import outcomes
 from loadgen.leases import Leases
-from loadgen.outcomes import NO_SESSION, ROW
+from loadgen.outcomes import NO_SESSION, Row
 
 
 @dataclass
 class Batch:
     """What one report added, for whoever shows it live: microseconds by series, counts of causes."""
 
+    values_us: dict[str, list[int]]
     ok: int = 0
-    values_us: dict[str, list[int]] = field(default_factory=lambda: {series: [] for series in SERIES})
     failed: Counter[str] = field(default_factory=Counter[str])
     missed: Counter[str] = field(default_factory=Counter[str])
     sessions: bytes = b""
@@ -31,54 +32,64 @@ class Batch:
 class PlannedSecond:
     """What is known of the arrivals planned in one second, while it fills and after it is closed."""
 
-    def __init__(self, t_s: int, phase: int) -> None:
+    def __init__(self, t_s: int, phase: int, series: Sequence[str]) -> None:
         self.counts = Second(t_s, phase)
-        self.latencies = {series: Latencies() for series in SERIES}
+        self.latencies = {name: Latencies() for name in series}
         self.resolved: Counter[str] = Counter()  # rows by worker
         self.rows = bytearray()
         self.absent: list[Arrival] = []  # arrivals without a row, known once the second is closed
 
 
 class _Entry:
-    """What one report says of one second, collected in lists: histograms take a list faster than single values."""
+    """What one report says of one second, as rows and then as columns: histograms take a list of values fastest."""
 
-    def __init__(self, second: PlannedSecond, late_s: float) -> None:
+    def __init__(self, second: PlannedSecond) -> None:
         self.second = second
-        self.late_s = late_s
-        self.rows: list[bytes] = []
-        self.values_us: dict[str, list[int]] = {series: [] for series in SERIES}
-        self.causes: Counter[int] = Counter()
+        self.packed: list[bytes] = []
+        self.rows: list[tuple[Any, ...]] = []
 
-    def take(self, row: tuple[Any, ...]) -> None:
-        """One row."""
-        _, planned, sent, done, outcome, connection, write, read, redirects, retries, _ = row
-        values = self.values_us
-        if sent == sent:  # not nan  # noqa: PLR0124
-            values["lag"].append(int((sent - planned) * 1e6))
-            if sent - planned > self.late_s:
-                self.second.counts.late += 1
-        if outcome != outcomes.OK:
-            self.causes[outcome] += 1
-            return
-        values["response"].append(int((done - planned) * 1e6))
-        values["service"].append(int((done - sent) * 1e6))
-        if connection >= 0:
-            values["connection"].append(connection)
-        if write >= 0:
-            values["write"].append(write)
-        if read >= 0:
-            values["read"].append(read)
-        if redirects or retries:
-            self.second.counts.redirects += redirects
-            self.second.counts.retries += retries
-
-    def finish(self, worker: str, batch: Batch) -> None:
+    def finish(self, worker: str, timings: Sequence[str], late_s: float, batch: Batch) -> None:
         """Into the second, and into the batch."""
         second, counts = self.second, self.second.counts
         second.resolved[worker] += len(self.rows)
-        second.rows += b"".join(self.rows)
-        counts.ok += len(self.values_us["response"])
-        for outcome, count in self.causes.items():
+        second.rows += b"".join(self.packed)
+        columns = list(zip(*self.rows, strict=True))
+        _, planned, sent, _, causes, _, cold, *_ = columns
+        counts.said_cold += len(cold) - cold.count(outcomes.NOT_SAID)
+        counts.cold += cold.count(1)
+        lags_s = [at - due for due, at in zip(planned, sent, strict=True) if at == at]  # not nan  # noqa: PLR0124
+        if max(lags_s, default=0.0) > late_s:
+            counts.late += sum(lag > late_s for lag in lags_s)
+        values_us = {"lag": [int(lag * 1e6) for lag in lags_s]}
+        if any(causes):
+            self._count_causes(causes, batch)
+            columns = list(zip(*(row for row in self.rows if row[4] == outcomes.OK), strict=True))
+        if columns:
+            values_us |= self._good(columns, timings)
+        for series, values in values_us.items():
+            second.latencies[series].record(values)
+            batch.values_us[series] += values
+
+    def _good(self, columns: Sequence[Sequence[Any]], timings: Sequence[str]) -> dict[str, list[int]]:
+        """Counts the good replies and their moves; their latencies in microseconds."""
+        _, planned, sent, done, _, _, _, redirects, retries, _, *told = columns
+        counts = self.second.counts
+        counts.ok += len(done)
+        counts.redirects += sum(redirects)
+        counts.retries += sum(retries)
+        values_us = {name: list(column) for name, column in zip(timings, told, strict=True)}
+        for name, column in values_us.items():
+            if min(column) < 0:
+                values_us[name] = [value for value in column if value >= 0]
+        values_us["response"] = [int((at - due) * 1e6) for due, at in zip(planned, done, strict=True)]
+        values_us["service"] = [int((at - left) * 1e6) for left, at in zip(sent, done, strict=True)]
+        return values_us
+
+    def _count_causes(self, causes: Sequence[int], batch: Batch) -> None:
+        counts = self.second.counts
+        for outcome, count in Counter(causes).items():
+            if outcome == outcomes.OK:
+                continue
             name = outcomes.name(outcome)
             counts.causes[name] = counts.causes.get(name, 0) + count
             if outcomes.is_missed(outcome):
@@ -87,26 +98,25 @@ class _Entry:
             else:
                 counts.failed += count
                 batch.failed[name] += count
-        for series, values in self.values_us.items():
-            if values:
-                second.latencies[series].record(values)
-                batch.values_us[series] += values
 
 
 class Books:
     """Counts and latencies by planned second, and their sums by phase."""
 
-    def __init__(self, schedule: Schedule, leases: Leases, *, late_threshold_ms: float) -> None:
+    def __init__(self, schedule: Schedule, leases: Leases, timings: Sequence[str], *, late_threshold_ms: float) -> None:
         self.schedule = schedule
         self.leases = leases
+        self.timings = tuple(timings)
+        self.series = (*LATENCIES, *timings)
         self.late_threshold_s = late_threshold_ms / 1000
         self.open: dict[int, PlannedSecond] = {}
         self.next_s = 0  # the first second that is not closed
         self.totals: Counter[str] = Counter()
         self.above_range: Counter[str] = Counter()
-        self.phase_latencies = [{series: Latencies() for series in SERIES} for _ in schedule.phases]
+        self.phase_latencies = [{series: Latencies() for series in self.series} for _ in schedule.phases]
         self.phase_counts: list[Counter[str]] = [Counter() for _ in schedule.phases]
         self.inconsistent = 0  # arrivals reported twice or not owned: must stay 0
+        self._row = outcomes.row_struct(len(self.timings))
         self._phase_of: dict[int, int] = {}
 
     def phase_of(self, t_s: int) -> int:
@@ -119,29 +129,29 @@ class Books:
         """The open second, made when first asked for."""
         second = self.open.get(t_s)
         if second is None:
-            second = self.open[t_s] = PlannedSecond(t_s, self.phase_of(t_s))
+            second = self.open[t_s] = PlannedSecond(t_s, self.phase_of(t_s), self.series)
         return second
 
     def add(self, worker: str, data: bytes) -> Batch:
         """Enter a worker's rows."""
-        batch = Batch()
+        batch = Batch({series: [] for series in self.series})
         entries: dict[int, _Entry] = {}
         sessions: list[bytes] = []
-        size = ROW.size
-        for number, row in enumerate(ROW.iter_unpack(data)):
+        size = self._row.size
+        for number, row in enumerate(self._row.iter_unpack(data)):
             t_s = int(row[1])
             entry = entries.get(t_s)
             if entry is None:
                 if t_s < self.next_s:
                     self.inconsistent += 1
                     continue
-                entry = entries[t_s] = _Entry(self.second(t_s), self.late_threshold_s)
-            entry.rows.append(data[number * size : (number + 1) * size])
-            entry.take(row)
-            if row[-1] != NO_SESSION:
-                sessions.append(row[-1])
+                entry = entries[t_s] = _Entry(self.second(t_s))
+            entry.packed.append(data[number * size : (number + 1) * size])
+            entry.rows.append(row)
+            if row[9] != NO_SESSION:
+                sessions.append(row[9])
         for entry in entries.values():
-            entry.finish(worker, batch)
+            entry.finish(worker, self.timings, self.late_threshold_s, batch)
         batch.ok = len(batch.values_us["response"])
         batch.sessions = b"".join(sessions)
         return batch
@@ -185,6 +195,7 @@ class Books:
         sums = Counter(
             offered=counts.offered, sent=counts.sent, ok=counts.ok, failed=counts.failed, missed=counts.missed,
             unknown=counts.unknown, late=counts.late, redirects=counts.redirects, retries=counts.retries,
+            cold=counts.cold, said_cold=counts.said_cold,
         )  # fmt: skip
         self.totals.update(sums)
         self.phase_counts[counts.phase].update(sums)
@@ -198,9 +209,9 @@ class Books:
 
     def _absent(self, second: PlannedSecond, low: int, high: int) -> list[Arrival]:
         """The arrivals of a second that nobody reported: unknown if they were granted, else never sent."""
-        if len(second.rows) // ROW.size >= high - low:
+        if len(second.rows) // self._row.size >= high - low:
             return []
-        reported = {row[0] for row in ROW.iter_unpack(second.rows)}
+        reported = {row[0] for row in self._row.iter_unpack(second.rows)}
         absent: list[Arrival] = []
         for k in range(low, high):
             if k not in reported:
@@ -213,19 +224,23 @@ class Books:
     def arrivals(self, second: PlannedSecond) -> list[Arrival]:
         """A closed second's single arrivals in order, those without a row included."""
         rows = {arrival.k: arrival for arrival in second.absent}
-        for row in ROW.iter_unpack(second.rows):
-            k, planned, sent, done, outcome, connection, write, read, redirects, retries, _ = row
-            ok = outcome == outcomes.OK
-            times = planned, _known(sent), _known(done)
-            figures = _figure(connection), _figure(write), _figure(read)
-            moves = (redirects, retries) if ok else (None, None)
-            rows[k] = Arrival(k, *times, outcomes.name(outcome), *figures, *moves)
+        for fields in self._row.iter_unpack(second.rows):
+            row = Row.of(fields)
+            ok = row.outcome == outcomes.OK
+            rows[row.k] = Arrival(
+                row.k,
+                row.planned_s,
+                _known(row.sent_s),
+                _known(row.done_s),
+                outcomes.name(row.outcome),
+                row.scenario,
+                None if row.cold == outcomes.NOT_SAID else bool(row.cold),
+                row.redirects if ok else None,
+                row.retries if ok else None,
+                [value if value >= 0 else None for value in row.timings_us],
+            )
         return [rows[k] for k in sorted(rows)]
 
 
 def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _figure(value: int) -> int | None:
-    return value if value >= 0 else None

@@ -15,7 +15,7 @@ from collections import deque
 from typing import Any, Final
 
 from loadgen import http1
-from loadgen.outcomes import ROW
+from loadgen.outcomes import ONLY_SCENARIO
 from loadgen.resolver import Address
 from loadgen.rows import Rows
 
@@ -89,6 +89,8 @@ class Exchanges:
         self.by_fd: dict[int, Exchange] = {}
         self.in_order: deque[Exchange] = deque()  # as sent: their time limits end in this order too
         self._rows = rows
+        self._pack = rows.pack
+        self._nothing = http1.nothing(rows.timings)
 
     def connecting(self, exchange: Exchange, sock: Any, address: Address, now_s: float) -> None:
         """This connection is to carry it. A second one, to another address, leaves the time of sending as it is."""
@@ -120,7 +122,7 @@ class Exchanges:
         exchange.data, exchange.replied_s = data, replied_s
 
     def end(
-        self, exchange: Exchange, end_s: float, outcome: int, figures: http1.Figures = http1.NOTHING, detail: str = ""
+        self, exchange: Exchange, end_s: float, outcome: int, figures: http1.Figures | None = None, detail: str = ""
     ) -> None:
         """Write the row. What becomes of the connection is the caller's business: `release` or `disconnect`."""
         if exchange.state not in _BEFORE_ENDED:
@@ -128,7 +130,12 @@ class Exchanges:
         if exchange.state in IN_FLIGHT:
             self.in_flight -= 1
         exchange.state = ENDED
-        self._rows.packed.append(ROW.pack(exchange.k, exchange.planned_s, exchange.sent_s, end_s, outcome, *figures))
+        cold, redirects, retries, session, timings_us = figures or self._nothing
+        row = self._pack(
+            exchange.k, exchange.planned_s, exchange.sent_s, end_s, outcome, ONLY_SCENARIO, cold, redirects, retries,
+            session, *timings_us,
+        )  # fmt: skip
+        self._rows.packed.append(row)
         if detail:
             self._rows.example(outcome, detail)
 

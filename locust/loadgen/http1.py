@@ -1,9 +1,10 @@
 """HTTP/1.1 replies, whole or in pieces (Content-Length, chunked, until the close), and the function's JSON in them."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from loadgen.outcomes import GARBAGE, NO_SESSION, OVERSIZED
+from loadgen.outcomes import GARBAGE, NO_SESSION, NOT_SAID, OVERSIZED
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_BODY_BYTES = 1024 * 1024  # the load balancer's own limit for a function's reply
@@ -26,17 +27,21 @@ class Reply(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What the function said of its work, in us; -1 and zeros where it said nothing."""
+    """What the application said of its work: `loadgen.outcomes.Row` has the meaning of each."""
 
-    connection_us: int = -1
-    write_us: int = -1
-    read_us: int = -1
-    redirects: int = 0
-    retries: int = 0
-    session: bytes = NO_SESSION
+    cold: int
+    redirects: int
+    retries: int
+    session: bytes
+    timings_us: Sequence[int]
 
 
-NOTHING = Figures()
+def nothing(timings: Sequence[str]) -> Figures:
+    """What a reply says that says nothing."""
+    return Figures(NOT_SAID, 0, 0, NO_SESSION, (-1,) * len(timings))
+
+
+_COLD: dict[object, int] = {None: NOT_SAID, False: 0, True: 1}
 _scan: Any = vars(json.JSONDecoder())["scan_once"]
 
 
@@ -108,32 +113,48 @@ def _chunked(data: bytes, at: int) -> bytes | None:
         at += size + 2
 
 
-def figures(body: bytes) -> Figures:
+def figures(body: bytes, timings: Sequence[str]) -> Figures:
     """The function's figures out of a good reply's JSON; a body that is no JSON object says nothing."""
     if body[:1] != b"{":
-        return NOTHING
+        return nothing(timings)
     try:
         reply, _ = _scan(body.decode(), 0)  # what json.loads ends up in, without its layers
         get = reply.get
         session = get("session")
-        connection, write, read = get("connection"), get("write"), get("read")
         return Figures(
-            -1 if connection is None else _microseconds(connection),
-            -1 if write is None else _microseconds(write),
-            -1 if read is None else _microseconds(read),
+            _COLD[get("cold")],
             min(int(get("redirects", 0)), 65535),
             min(int(get("retries", 0)), 65535),
             NO_SESSION if session is None else _uuid(session),
+            [_microseconds(get(name)) for name in timings],
         )
     except StopIteration:
         raise ReplyError(GARBAGE, f"a good status, but not JSON: {body[:200]!r}") from None
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+    except KeyError as error:
+        raise ReplyError(
+            GARBAGE, f"a good status, but cold is {error}, neither true nor false: {body[:200]!r}"
+        ) from None
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ReplyError(
             GARBAGE, f"a good status, but the JSON is not the function's: {error}: {body[:200]!r}"
         ) from None
 
 
+def told_cold(body: bytes, timings: Sequence[str]) -> Figures:
+    """Of a reply that is not a good one, only whether its environment was cold: that it failed is known already."""
+    said = nothing(timings)
+    if b'"cold"' not in body:
+        return said
+    try:
+        reply, _ = _scan(body.decode(), 0)
+        return said._replace(cold=_COLD[reply.get("cold")])
+    except (StopIteration, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return said
+
+
 def _microseconds(value: object) -> int:
+    if value is None:
+        return -1
     if not isinstance(value, (int, float)) or not 0 <= value < 2000:
         raise ValueError(f"{value!r} is not a number of seconds")
     return int(value * 1e6 + 0.5)

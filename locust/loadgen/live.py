@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
-from contract.histograms import OVER_ALL_OFFERED, SERIES, Latencies
+from contract.histograms import OVER_ALL_OFFERED, Latencies
 from loadgen.books import Books, PlannedSecond
 
 RECENT_S = 10
@@ -49,25 +49,25 @@ class LivePicture:
             "phases": [self._phase(index) for index in range(len(schedule.phases))],
         }
 
-    def _totals(self, t_s: float) -> dict[str, int]:
+    def _totals(self, t_s: float) -> dict[str, int | None]:
         leases = self._books.leases
         totals = Counter(self._books.totals)
         for second in self._books.open.values():
-            totals.update({name: getattr(second.counts, name) for name in COUNTS})
+            totals.update({name: getattr(second.counts, name) for name in (*COUNTS, "cold", "said_cold")})
         totals["offered"] = leases.end if t_s >= leases.end_s else leases.offered_before(t_s)
-        return {name: totals[name] for name in COUNTS}
+        return {**{name: totals[name] for name in COUNTS}, "cold": totals["cold"] if totals["said_cold"] else None}
 
     def _recent(self, t_s: float) -> dict[str, Any]:
         leases = self._books.leases
         until_s = max(0, min(int(t_s), int(leases.end_s) + 1))
         first_s = max(0, until_s - RECENT_S)
         counts: Counter[str] = Counter()
-        latencies = {series: Latencies() for series in SERIES}
+        latencies = {series: Latencies() for series in self._books.series}
         for second in (*self._closed, *self._books.open.values()):
             if first_s <= second.counts.t_s < until_s:
                 counts.update(ok=second.counts.ok, failed=second.counts.failed, missed=second.counts.missed)
-                for series in SERIES:
-                    latencies[series].add(second.latencies[series])
+                for series, merged in latencies.items():
+                    merged.add(second.latencies[series])
         span_s = max(1, until_s - first_s)
         return {
             "offered_per_s": (leases.offered_before(until_s) - leases.offered_before(first_s)) / span_s,
@@ -91,5 +91,5 @@ class LivePicture:
             series: latencies[series].summary_ms(
                 others=without_reply if series in OVER_ALL_OFFERED else 0, time_limit_us=self._time_limit_us
             )
-            for series in SERIES
+            for series in self._books.series
         }

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from contract import runfolder
-from contract.histograms import SERIES
 from contract.schedule import Schedule
 from loadgen.books import Books
 from loadgen.leases import Leases
@@ -57,7 +56,7 @@ class LoadRun:
         self.state = "running"
         self.spec = spec
         self.started_at_unix_s = started_at_unix_s
-        self.books = Books(schedule, Leases(schedule), late_threshold_ms=spec.late_threshold_ms)
+        self.books = Books(schedule, Leases(schedule), spec.timings, late_threshold_ms=spec.late_threshold_ms)
         self.workers = Workers(self.books)
         self.writer = RunWriter(run_dir, run_json(spec, schedule, started_at_unix_s, facts), self.books)
         self.live = LivePicture(str(run_dir), started_at_unix_s, spec.time_limit_s, self.books)
@@ -131,13 +130,14 @@ class LoadRun:
         """Complete the folder."""
         ended, books = self._stopped or "finished", self.books
         self.writer.event(t_s, "run.finished" if ended == "finished" else "run.interrupted", ended=ended)
-        totals = {name: books.totals[name] for name in runfolder.SECONDS_COLUMNS[2:-1]}
+        totals = {name: books.totals[name] for name in runfolder.COUNTS}
+        cold = books.totals["cold"] if books.totals["said_cold"] else None
         self.writer.close(
             {
                 "ended_at": runfolder.iso_utc(self.started_at_unix_s + t_s),
                 "ended": ended,
-                "totals": totals,
-                "above_range": {series: books.above_range[series] for series in SERIES},
+                "totals": {**totals, "cold": cold},
+                "above_range": {series: books.above_range[series] for series in books.series},
                 "clock": self.workers.clocks(),
                 "generator_cpu": {
                     **self.workers.cpu_s(),

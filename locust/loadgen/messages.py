@@ -14,6 +14,7 @@ class RunPlan(TypedDict):
     compress: str
     host: str
     connection: str
+    timings: Sequence[str]
     time_limit_s: float
     connect_limit_s: float
     max_in_flight: int

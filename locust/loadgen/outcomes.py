@@ -4,7 +4,7 @@ Every arrival that a worker was given becomes exactly one row.
 """
 
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 OK = 0
 # Failed: the connection was attempted, so the arrival counts as sent.
@@ -46,20 +46,36 @@ def is_missed(outcome: int) -> bool:
 
 
 class Row(NamedTuple):
-    """One arrival: seconds from the common start (nan: it did not happen), the function's figures in us (-1: none)."""
+    """One arrival: seconds from the common start (nan: it did not happen), and what the application said of it.
+
+    `cold`: whether the reply's environment was cold, `NOT_SAID` if it did not say. `timings_us` are in the order of
+    run.json's `timings`, -1 where the reply has none.
+    """
 
     k: int
     planned_s: float
     sent_s: float
     done_s: float
     outcome: int
-    connection_us: int
-    write_us: int
-    read_us: int
+    scenario: int
+    cold: int
     redirects: int
     retries: int
     session: bytes
+    timings_us: tuple[int, ...]
+
+    @classmethod
+    def of(cls, fields: tuple[Any, ...]) -> "Row":
+        """From what `row_struct` unpacks: the timings last, each a field of its own."""
+        return cls._make((*fields[:TIMINGS_AT], fields[TIMINGS_AT:]))
 
 
-ROW = struct.Struct("<qdddHiiiHH16s")
+TIMINGS_AT = 10  # the place of the first timing among a packed row's fields
 NO_SESSION = bytes(16)
+NOT_SAID = -1
+ONLY_SCENARIO = 0
+
+
+def row_struct(timings: int) -> struct.Struct:
+    """How a row travels from a worker to the master in a run with so many timings."""
+    return struct.Struct(f"<qdddHBbHH16s{timings}i")

@@ -1,6 +1,6 @@
 """Reads replies: at once, or, where the server has closed the connection already, many in one go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from loadgen import http1, outcomes, plain
 from loadgen.connections import Connections
@@ -20,6 +20,7 @@ class ReplyReader:
         connections: Connections,
         poller: plain.Poller,
         stamps: Stamps,
+        timings: Sequence[str],
         time_limit_s: float,
         now: Callable[[], float],
     ) -> None:
@@ -27,6 +28,7 @@ class ReplyReader:
         self._connections = connections
         self._poller = poller
         self._stamps = stamps
+        self._timings = timings
         self._time_limit_s = time_limit_s
         self._now = now
         self._unread: list[Exchange] = []
@@ -96,11 +98,13 @@ class ReplyReader:
         service_s = replied_s - exchange.sent_s
         if service_s > self._time_limit_s:
             detail = f"answered after {service_s:.3f} s, status {reply.status}"
-            self._exchanges.end(exchange, replied_s, outcomes.LATE_REPLY, detail=detail)
+            figures = http1.told_cold(reply.body, self._timings)
+            self._exchanges.end(exchange, replied_s, outcomes.LATE_REPLY, figures, detail)
             return False
         if 200 <= reply.status < 300:
-            self._exchanges.end(exchange, replied_s, outcomes.OK, http1.figures(reply.body))
+            self._exchanges.end(exchange, replied_s, outcomes.OK, http1.figures(reply.body, self._timings))
         else:
             detail = reply.body[:500].decode("utf-8", "replace") or "(no body)"
-            self._exchanges.end(exchange, replied_s, outcomes.HTTP + reply.status, detail=detail)
+            figures = http1.told_cold(reply.body, self._timings)
+            self._exchanges.end(exchange, replied_s, outcomes.HTTP + reply.status, figures, detail)
         return True

@@ -1,7 +1,7 @@
 """What the sender hands over: a row for each arrival (`loadgen.outcomes`), and examples of what went wrong."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from loadgen import outcomes
 
@@ -11,7 +11,9 @@ EXAMPLES = 20  # of each outcome; a server that is down says the same thing thou
 class Rows:
     """Filled by the sender's thread, emptied by the agent's: a deque needs no lock for that."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], timings: Sequence[str]) -> None:
+        self.timings = tuple(timings)
+        self.pack = outcomes.row_struct(len(timings)).pack
         self.packed: deque[bytes] = deque()  # written where an exchange ends
         self.details: deque[tuple[float, str, str]] = deque()  # (second of the run, outcome, detail)
         self._now = now

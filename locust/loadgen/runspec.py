@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from contract.profiles import Profile
+from contract.runfolder import TIMINGS
 from loadgen.messages import RunPlan
 
 
@@ -17,6 +18,7 @@ class RunSpec:
     connect_limit_s: float = 5.0
     max_in_flight: int = 8192
     late_threshold_ms: float = 10.0
+    timings: tuple[str, ...] = TIMINGS
 
     def plan(self, start_unix_s: float) -> RunPlan:
         """What a worker needs to know of it."""
@@ -26,6 +28,7 @@ class RunSpec:
             "compress": str(self.profile.compress),
             "host": self.host,
             "connection": self.connection,
+            "timings": list(self.timings),
             "time_limit_s": self.time_limit_s,
             "connect_limit_s": self.connect_limit_s,
             "max_in_flight": self.max_in_flight,

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from contract import runfolder
-from contract.histograms import SERIES
 from contract.runfolder import RunFolder
 from contract.schedule import Schedule
 from loadgen.books import Books, PlannedSecond
@@ -43,8 +42,8 @@ class RunWriter:
     def second(self, second: PlannedSecond) -> None:
         """A second that was closed."""
         self._folder.append_second(second.counts)
-        for series in SERIES:
-            self._folder.append_latency(second.counts.t_s, series, second.latencies[series])
+        for series, latencies in second.latencies.items():
+            self._folder.append_latency(second.counts.t_s, series, latencies)
         self._kept[second.counts.t_s] = second
 
     def flush(self, t_s: float) -> None:
@@ -77,6 +76,8 @@ def run_json(
         "max_in_flight": spec.max_in_flight,
         "host": spec.host,
         "connection": spec.connection,
+        "timings": list(spec.timings),
+        "scenarios": runfolder.SCENARIOS,
         "profile": {
             "name": profile.name,
             "text": profile.text,

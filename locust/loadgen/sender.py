@@ -9,6 +9,7 @@ A greenlet per arrival costs ten times as much and measures its own scheduling. 
 import time
 import traceback
 from collections import deque
+from collections.abc import Sequence
 
 from contract.schedule import Schedule
 from loadgen import outcomes, plain
@@ -42,6 +43,7 @@ class Sender:
         request: bytes,
         *,
         keep_alive: bool,
+        timings: Sequence[str],
         limits: Limits,
         start_monotonic_s: float,
     ) -> None:
@@ -50,7 +52,7 @@ class Sender:
         def now() -> float:
             return monotonic() - start_monotonic_s
 
-        rows = Rows(now)
+        rows = Rows(now, timings)
         self.rows = rows.packed
         self.details = rows.details  # examples: (second, cause, detail)
         self.orders: deque[list[Piece]] = deque()  # from the agent's thread: all that this sender may send now
@@ -81,6 +83,7 @@ class Sender:
             connections=self._connections,
             poller=self._poller,
             stamps=self._stamps,
+            timings=rows.timings,
             time_limit_s=limits.time_limit_s,
             now=now,
         )

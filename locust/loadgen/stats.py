@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from locust.env import Environment
@@ -16,8 +17,6 @@ from locust.stats import StatsEntry, StatsError
 from loadgen.books import Batch
 from loadgen.observer import RunObserver
 from locust import stats
-
-CACHE_SERIES = ("connection", "write", "read")
 
 
 def bucket_us(value_us: int) -> int:
@@ -40,12 +39,14 @@ class Feed(RunObserver):
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self._name = "/"
+        self._timings: list[str] = []
         stats.bucket_response_time = bucket_ms  # type: ignore[assignment] - Locust says it may be replaced
 
     def started(self, folder: Path, run: Mapping[str, object]) -> None:
-        """Name the entry after the target's path."""
+        """Name the entries: after the target's path, and the application's timings."""
         del folder
-        self._name = urlsplit(str(run.get("host", ""))).path or "/"
+        self._name = urlsplit(str(run["host"])).path or "/"
+        self._timings = cast("list[str]", run["timings"])
 
     def reported(self, batch: Batch) -> None:
         """Enter one report."""
@@ -59,7 +60,7 @@ class Feed(RunObserver):
             if error is None:
                 error = tables.errors[key] = StatsError("GET", self._name, cause)
             error.occurrences += count
-        for series in CACHE_SERIES:
+        for series in self._timings:
             if values := batch.values_us[series]:
                 _enter(tables.get(series, "cache"), values, 0)
 

@@ -9,7 +9,6 @@ from flask import Response, jsonify, request
 from locust.runners import STATE_CLEANUP, STATE_RUNNING, STATE_STOPPING, MasterRunner
 from locust.web import WebUI
 
-from contract.histograms import SERIES
 from loadgen.coordinator import Coordinator
 from loadgen.loadrun import RunError
 from loadgen.options import OptionError
@@ -32,9 +31,6 @@ LABELS = {
     "response": "Response (planned → reply)",
     "service": "Service (sent → reply)",
     "lag": "Send lag (planned → sent)",
-    "connection": "Cache: connection",
-    "write": "Cache: write",
-    "read": "Cache: read",
 }
 
 ENDING = frozenset({STATE_STOPPING, STATE_CLEANUP})
@@ -189,11 +185,10 @@ def rows(live: dict[str, Any]) -> list[dict[str, str]]:
 
 def _series_rows(head: dict[str, str], series: dict[str, Any]) -> list[dict[str, str]]:
     lines: list[dict[str, str]] = []
-    for name in SERIES:
-        summary = series[name]
+    for name, summary in series.items():
         if summary["count"]:
             figures = {key: f"{summary[key]:.3f}" for key in ("p50", "p90", "p95", "p99", "max")}
-            lines.append({"scope": head["scope"], "series": LABELS[name], **figures})
+            lines.append({"scope": head["scope"], "series": LABELS.get(name, f"Cache: {name}"), **figures})
     if not lines:
         lines = [{}]
     lines[0] = {**lines[0], **head}

@@ -32,6 +32,11 @@ TITLES = {
 }
 
 
+def titles(series: str) -> tuple[str, str]:
+    """A series' title, and what it measures."""
+    return TITLES.get(series, (series, "as the application measured it"))
+
+
 @dataclass(frozen=True)
 class Chart:
     """One chart: `traces` and `layout` are plotly's; `alt` says in words what it shows."""

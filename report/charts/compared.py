@@ -6,20 +6,25 @@ import numpy as np
 
 from report import measures
 from report.charts import percentiles
-from report.charts.chart import LOOKS, TITLES, Chart, line, log_axis
+from report.charts.chart import LOOKS, Chart, line, log_axis, titles
 from report.charts.timeline import per_second
 from report.findings import Findings
 
-SERIES = ("response", "connection", "write", "read")
+
+def series_of(runs: Sequence[Findings]) -> tuple[str, ...]:
+    """The series that are compared: the application's timings that all of the runs have."""
+    first, *others = (findings.run for findings in runs)
+    return ("response", *(timing for timing in first.timings if all(timing in run.timings for run in others)))
 
 
 def overlaid(runs: Sequence[Findings], names: Sequence[str]) -> list[Chart]:
     """The charts of the runs over each other, on the time axis of the first."""
+    shown = series_of(runs)
     drawn = [_load(runs, names)]
     for stat, quantile in (("p50", 0.5), ("p99", 0.99)):
-        drawn += [_latency(runs, names, series, (stat, quantile)) for series in SERIES]
+        drawn += [_latency(runs, names, series, (stat, quantile)) for series in shown]
     drawn += [
-        percentiles.of_several_runs([findings.run for findings in runs], names, series, LOOKS) for series in SERIES
+        percentiles.of_several_runs([findings.run for findings in runs], names, series, LOOKS) for series in shown
     ]
     return [chart for chart in drawn if chart.traces]
 
@@ -44,7 +49,7 @@ def _load(runs: Sequence[Findings], names: Sequence[str]) -> Chart:
 
 
 def _latency(runs: Sequence[Findings], names: Sequence[str], series: str, stat: tuple[str, float]) -> Chart:
-    title, note = TITLES[series]
+    title, note = titles(series)
     values = [measures.per_second_ms(findings.run, series, stat[1]) for findings in runs]
     traces = [
         line(name, findings.run.seconds.t_s.astype(np.float64), value, *look)

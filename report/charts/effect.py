@@ -6,7 +6,7 @@ import numpy as np
 
 from contract.runread import Run
 from report import measures
-from report.charts.chart import TITLES, Chart, line, log_axis, points
+from report.charts.chart import Chart, line, log_axis, points, titles
 from report.findings import Findings
 from report.measures import Floats
 from report.moves import PlayedMove
@@ -24,7 +24,7 @@ def pairs(findings: Findings) -> list[Chart]:
     windows = findings.windows
     if windows is None or windows.control is None:
         return []
-    return [_pair(findings.run, windows, series) for series in ("response", "connection", "write", "read")]
+    return [_pair(findings.run, windows, series) for series in ("response", *findings.run.timings)]
 
 
 def _pair(run: Run, windows: MoveWindows, series: str) -> Chart:
@@ -38,7 +38,7 @@ def _pair(run: Run, windows: MoveWindows, series: str) -> Chart:
         drawn += [values[twins], values[rows]]
         traces.append(line(f"{stat} control", offset, values[twins], colour, "dot"))
         traces.append(line(f"{stat} reshard", offset, values[rows], colour))
-    title, _ = TITLES[series]
+    title, _ = titles(series)
     move = windows.move
     during = [_span(move, windows.phase.start_s, "real", "realEdge", "solid")]
     if windows.sham and windows.control:

@@ -5,28 +5,31 @@ from typing import Any
 
 import numpy as np
 
-from contract.runread import SERIES, Run
+from contract.runread import Run
 from report import measures
-from report.charts.chart import TITLES, Chart, curve, log_axis, percentile_axis
+from report.charts.chart import Chart, curve, log_axis, percentile_axis, titles
 from report.findings import Findings
 from report.measures import Floats
 
 FEWEST_VALUES = 20
 """Fewer make no curve."""
+_COLOURS = ("muted", "muted", "p95", "p99", "p50")
+_DASHES = ("solid", "dot", "dash", "solid", "solid", "dashdot", "longdash")
 
 
 def of_one_run(findings: Findings) -> list[Chart]:
     """The whole run, a curve a series."""
-    looks = {
-        "response": ("muted", "solid"), "service": ("muted", "dot"), "connection": ("p95", "dash"),
-        "write": ("p99", "solid"), "read": ("p50", "solid"),
-    }  # fmt: skip
-    curves = [(series, findings.run, series, looks[series]) for series in SERIES if series in looks]
+    run = findings.run
+    shown = ("response", "service", *run.timings)
+    curves = [
+        (series, run, series, (_COLOURS[place % len(_COLOURS)], _DASHES[place % len(_DASHES)]))
+        for place, series in enumerate(shown)
+    ]
     chart = _chart(
         "percentiles",
         "Latency by percentile",
         "over the whole run; each line ends where fewer than ten values lie above it",
-        "Latency in milliseconds by percentile for response, service, connection, write and read; the table gives "
+        f"Latency in milliseconds by percentile for {', '.join(shown[:-1])} and {shown[-1]}; the table gives "
         "the numbers.",
         curves,
     )
@@ -37,9 +40,9 @@ def of_several_runs(runs: Sequence[Run], names: Sequence[str], series: str, look
     """One series of whole runs, a curve a run."""
     return _chart(
         f"{series}-percentiles",
-        f"{TITLES[series][0]} by percentile",
+        f"{titles(series)[0]} by percentile",
         "whole runs",
-        f"{TITLES[series][0]} by percentile for each run; the table gives the numbers.",
+        f"{titles(series)[0]} by percentile for each run; the table gives the numbers.",
         [(name, run, series, look) for run, name, look in zip(runs, names, looks, strict=False)],
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from contract.runread import Run, number
 from report import measures
-from report.charts.chart import TITLES, Chart, line, log_axis, look, plain
+from report.charts.chart import Chart, line, log_axis, look, plain, titles
 from report.findings import Findings
 from report.measures import Floats
 
@@ -22,7 +22,7 @@ def timeline(findings: Findings) -> list[Chart]:
     if not len(t_s):
         return []
     charts = [_load(run, t_s)]
-    charts += [_latency(run, t_s, series) for series in ("response", "service", "connection", "write", "read")]
+    charts += [_latency(run, t_s, series) for series in ("response", "service", *run.timings)]
     charts.append(_redirects(run, t_s))
     charts += _servers(run)
     charts += _environments(run)
@@ -84,7 +84,7 @@ def _load(run: Run, t_s: Floats) -> Chart:
 
 
 def _latency(run: Run, t_s: Floats, series: str) -> Chart:
-    title, note = TITLES[series]
+    title, note = titles(series)
     values = {name: measures.per_second_ms(run, series, quantile) for name, quantile, _, _ in PERCENTILES}
     values["max"] = measures.per_second_ms(run, series, 1.0)
     if not np.isfinite(values["p50"]).any():

@@ -11,6 +11,8 @@ from contract import runfolder
 from contract.histograms import HIGHEST_US, Latencies
 from contract.runfolder import Arrival, RunFolder, RunFolderError, Second
 
+RUN = {"stack": "dev", "timings": ["write", "render"]}
+
 
 def latencies(*values_us: int) -> Latencies:
     """A second's worth of one series."""
@@ -21,29 +23,37 @@ def latencies(*values_us: int) -> Latencies:
 
 def test_everything_is_written_as_the_contract_says(tmp_path: Path) -> None:
     """Header lines, a row per second, empty fields where unknown, sessions as 16 bytes, events as they come."""
-    folder = RunFolder.create(tmp_path / "run", {"stack": "dev", "started_at_unix_s": 1_795_360_000.25})
+    folder = RunFolder.create(tmp_path / "run", {**RUN, "started_at_unix_s": 1_795_360_000.25})
     folder.append_second(
         Second(0, 0, ok=2, failed=1, missed=3, unknown=1, late=1, causes={"timeout": 1, "no_ports": 3})
     )
     folder.append_latency(0, "lag", latencies(100, 200, 70_000))
     folder.append_latency(0, "read", latencies())
-    folder.append_arrivals([Arrival(7, 0.5, None, None, "unknown"), Arrival(8, 0.6, 0.6001, 0.7, "ok", 1, 2, 3, 0, 0)])
+    folder.append_second(Second(1, 0, ok=2, cold=1, said_cold=2))
+    folder.append_arrivals(
+        [
+            Arrival(7, 0.5, None, None, "unknown"),
+            Arrival(8, 0.6, 0.6001, 0.7, "ok", cold=True, redirects=0, retries=0, timings_us=(1, None)),
+        ]
+    )
     folder.append_sessions(bytes(32))
     folder.event(-0.5, "worker.joined", worker="a")
     folder.close({"ended": "finished", "totals": {"offered": 7}})
     path = tmp_path / "run"
     assert (path / "seconds.csv").read_text().splitlines() == [
-        "t_s,phase,offered,sent,ok,failed,missed,unknown,late,redirects,retries,causes",
-        "0,0,7,3,2,1,3,1,1,0,0,no_ports:3 timeout:1",
+        "t_s,phase,offered,sent,ok,failed,missed,unknown,late,redirects,retries,cold,causes",
+        "0,0,7,3,2,1,3,1,1,0,0,,no_ports:3 timeout:1",
+        "1,0,2,2,2,0,0,0,0,0,0,1,",
     ]
-    assert (path / "arrivals.csv").read_text().splitlines()[1:] == [
-        "7,0.500000,,,unknown,,,,,",
-        "8,0.600000,0.600100,0.700000,ok,1,2,3,0,0",
+    assert (path / "arrivals.csv").read_text().splitlines() == [
+        "k,planned_s,sent_s,done_s,outcome,scenario,cold,redirects,retries,write_us,render_us",
+        "7,0.500000,,,unknown,0,,,,,",
+        "8,0.600000,0.600100,0.700000,ok,0,1,0,0,1,",
     ]
     assert (path / "sessions.bin").stat().st_size == 32
     assert json.loads((path / "events.jsonl").read_text()) == {"t_s": -0.5, "event": "worker.joined", "worker": "a"}
     run = json.loads((path / "run.json").read_text())
-    assert (run["format"], run["id"], run["ended"], run["totals"]) == (1, "run", "finished", {"offered": 7})
+    assert (run["format"], run["id"], run["ended"], run["totals"]) == (2, "run", "finished", {"offered": 7})
 
 
 def test_the_histogram_log_is_read_by_the_standard_library(tmp_path: Path) -> None:

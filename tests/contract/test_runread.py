@@ -10,8 +10,9 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract import hdrread, runread
+from contract import hdrread, runfolder, runread
 from contract.histograms import HistogramCodec, Latencies
+from contract.runfolder import Arrival, RunFolder, RunFolderError, Second
 from tools import synthetic
 
 SMALL = synthetic.Synthetic(phases=(("One", 20, 10, 30), ("Two", 10, 30, 30)), moves=())
@@ -33,7 +34,7 @@ def test_a_whole_run_comes_back_as_written(folder: Path) -> None:
     assert run.sessions == 700
     assert run.audit is not None
     assert {name: int(series.totals.sum()) for name, series in run.latency.items()} == dict.fromkeys(
-        runread.SERIES, 700
+        ("response", "service", "lag", "connection", "write", "read"), 700
     )
 
 
@@ -153,17 +154,20 @@ def test_a_histogram_with_any_byte_changed_is_named_as_damage(folder: Path) -> N
 def test_another_format_version_is_refused_in_one_sentence(folder: Path) -> None:
     """An old or a newer run folder is not half understood: the message names both versions."""
     meta = json.loads((folder / "run.json").read_text())
-    for version in (0, 2, "1", None):
+    for version in (0, 1, 3, "2", True, None):
         (folder / "run.json").write_text(json.dumps({**meta, "format": version}))
-        with pytest.raises(runread.RunFolderError, match=r"format version .*, and this report reads version 1"):
+        with pytest.raises(RunFolderError, match=r"run folder format .*, and this .* reads format 2; ") as error:
             runread.read_run(folder)
+        assert ("git checkout" in str(error.value)) == (version == 1 and version is not True)
+        with pytest.raises(RunFolderError, match="reads format 2; "):
+            runfolder.read_run(folder)
 
 
 def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
     """A file, a missing path and an empty folder each get one clear error."""
-    with pytest.raises(runread.RunFolderError, match="is not a folder"):
+    with pytest.raises(RunFolderError, match="is not a folder"):
         runread.read_run(tmp_path / "missing")
-    with pytest.raises(runread.RunFolderError, match="is not a run folder"):
+    with pytest.raises(RunFolderError, match="is not a run folder"):
         runread.read_run(tmp_path)
 
 
@@ -173,11 +177,64 @@ def test_single_arrivals_come_back_in_planned_order(tmp_path: Path) -> None:
     path = folder / "arrivals.csv"
     lines = path.read_text().splitlines()
     lines[1], lines[2] = lines[2], lines[1]
-    lines.append("9999,149.5,,,refused,,,,,")
-    lines.append("oops,not a number,,,ok,,,,,")
+    lines.append("9999,149.5,,,refused,0,,,,,,")
+    lines.append("oops,not a number,,,ok,0,,,,,,")
     path.write_text("\n".join(lines) + "\n")
     run = runread.read_run(folder)
     assert np.all(np.diff(run.arrivals.planned_s) >= 0)
     assert run.arrivals.outcome[-1] == "refused"
     assert np.isnan(run.arrivals.done_s[-1])
     assert [said for said in run.damage if "arrivals.csv: 1 unreadable" in said]
+
+
+def test_timings_and_scenarios_are_those_that_run_json_names(tmp_path: Path) -> None:
+    """An application of one timing and two scenarios is read as ours is: nothing depends on our three names."""
+    scenarios = [{"name": "browse", "weight": 3}, {"name": "buy", "weight": 1}]
+    writer = RunFolder.create(tmp_path / "run", {"timings": ["render"], "scenarios": scenarios, "duration_s": 2})
+    values = Latencies()
+    values.record([700, 900])
+    writer.append_second(Second(0, 0, ok=2, cold=1, said_cold=2))
+    writer.append_second(Second(1, 0, ok=2))
+    for series in ("response", "service", "lag", "render", "response/0", "response/1", "response/2", "read"):
+        writer.append_latency(0, series, values)
+    writer.append_arrivals(
+        [Arrival(0, 0.5, 0.5, 0.6, "ok", 1, cold=True, timings_us=[700]), Arrival(1, 0.6, 0.6, 0.7, "ok")]
+    )
+    writer.close({})
+    run = runread.read_run(tmp_path / "run")
+    assert run.series == ("response", "service", "lag", "render")
+    assert [(scenario.name, scenario.weight) for scenario in run.scenarios] == [("browse", 3.0), ("buy", 1.0)]
+    assert {name: int(held.totals.sum()) for name, held in run.latency.items()} == dict.fromkeys(
+        ("response", "service", "lag", "render", "response/0", "response/1"), 2
+    )
+    assert [said for said in run.damage if "latency.hlog" in said] == [
+        "latency.hlog: 2 histogram(s) of series that run.json does not name are left out"
+    ]
+    assert run.arrivals.timings_us.keys() == {"render"}
+    np.testing.assert_array_equal(run.arrivals.timings_us["render"], [700, np.nan])
+    np.testing.assert_array_equal(run.arrivals.cold, [1, np.nan])
+    np.testing.assert_array_equal(run.arrivals.scenario, [1, 0])
+    np.testing.assert_array_equal(run.seconds.cold, [1, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("timings", None),
+        ("timings", "read"),
+        ("timings", ["read", "read"]),
+        ("timings", ["response"]),
+        ("timings", ["<b>"]),
+        ("timings", ["a" * 50]),
+        ("timings", [f"t{place}" for place in range(9)]),
+        ("scenarios", None),
+        ("scenarios", []),
+        ("scenarios", [{"name": "session", "weight": 0}]),
+        ("scenarios", [{"name": "session"}]),
+        ("scenarios", [{"name": "session", "weight": 1}] * 101),
+    ],
+)
+def test_timings_and_scenarios_that_cannot_be_are_damage(folder: Path, key: str, value: object) -> None:
+    """Names and weights come from outside: what is no list of them is said, and never becomes a column or a chart."""
+    runfolder.update_run(folder, {key: value})
+    assert any(f"run.json: {key} must be" in sentence for sentence in runread.read_run(folder).damage)

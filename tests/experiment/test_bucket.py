@@ -14,7 +14,7 @@ from experiment.errors import StepError, UsageError
 from tests.experiment.conftest import BUCKET, in_turn, refuse, scripted
 
 RUN = "20261122T151100Z-dev"
-HEADER = "t_s,phase,offered,sent,ok,failed,missed,unknown,late,redirects,retries,causes\n"
+HEADER = "t_s,phase,offered,sent,ok,failed,missed,unknown,late,redirects,retries,cold,causes\n"
 CloudOf = Callable[..., Cloud]
 
 
@@ -33,11 +33,11 @@ def put_json(s3: Any, name: str, value: dict[str, Any], run: str = RUN) -> None:
 def bucket(s3: Any, cloud_of: CloudOf) -> RunBucket:
     """A bucket with a whole, small run in it."""
     put_json(s3, "run.json", {"id": RUN, "ended": "finished", "started_at_unix_s": 5.0, "duration_s": 2})
-    put(s3, "seconds.csv", 0, HEADER.encode() + b"0,0,3,3,3,0,0,0,0,0,0,\n")
-    first = len(HEADER) + 23
-    put(s3, "seconds.csv", first, b"1,0,4,4,2,2,0,0,0,0,0,refused:2\n")
+    put(s3, "seconds.csv", 0, HEADER.encode() + b"0,0,3,3,3,0,0,0,0,0,0,0,\n")
+    first = len(HEADER) + 25
+    put(s3, "seconds.csv", first, b"1,0,4,4,2,2,0,0,0,0,0,,refused:2\n")
     put(s3, "sessions.bin", 0, bytes(48))
-    put_json(s3, "evidence.json", {"files": {"seconds.csv": first + 32, "sessions.bin": 48}, "whole": True})
+    put_json(s3, "evidence.json", {"files": {"seconds.csv": first + 33, "sessions.bin": 48}, "whole": True})
     return RunBucket(cloud_of(s3=s3), BUCKET)
 
 
@@ -65,7 +65,7 @@ def test_a_whole_run_is_joined_and_nothing_is_missing(bucket: RunBucket, tmp_pat
     """Byte for byte what the master wrote."""
     assert bucket.fetch(RUN, tmp_path / "run") == []
     lines = (tmp_path / "run" / "seconds.csv").read_text().splitlines()
-    assert lines[1:] == ["0,0,3,3,3,0,0,0,0,0,0,", "1,0,4,4,2,2,0,0,0,0,0,refused:2"]
+    assert lines[1:] == ["0,0,3,3,3,0,0,0,0,0,0,0,", "1,0,4,4,2,2,0,0,0,0,0,,refused:2"]
     assert (tmp_path / "run" / "sessions.bin").stat().st_size == 48
 
 
@@ -80,7 +80,7 @@ def test_an_interrupted_fetch_goes_on(bucket: RunBucket, tmp_path: Path) -> None
 def test_half_a_run_is_fetched_and_said_to_be_half(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
     """A master that died: what it sent is worth having, and nobody may take it for the whole."""
     put(s3, "seconds.csv", 0, HEADER.encode())
-    put(s3, "seconds.csv", 500, b"9,0,1,1,1,0,0,0,0,0,0,\n")
+    put(s3, "seconds.csv", 500, b"9,0,1,1,1,0,0,0,0,0,0,0,\n")
     missing = RunBucket(cloud_of(s3=s3), BUCKET).fetch(RUN, tmp_path / "run")
     assert missing == [
         f"seconds.csv: bytes {len(HEADER)} to 500 are missing",

@@ -82,5 +82,5 @@ def session_in(first: int, last: int) -> str:
 def told(done: Outcome, status: int, kind: str) -> None:
     """Check that a failure is told as it must be: its kind to the caller, its cause to the log alone."""
     assert (done.status, done.log["status"], done.log["error"]) == (status, status, kind), done
-    assert done.body == {"error": kind, "requestId": done.log["requestId"]}
+    assert done.body == {"error": kind, "requestId": done.log["requestId"], "cold": done.log["cold"]}
     assert done.log["detail"]

@@ -8,7 +8,7 @@ from loadgen.clock import Clock
 from loadgen.coordinator import START_AFTER_S, Coordinator
 from loadgen.cursor import Cursor
 from loadgen.messages import Orders, Report
-from loadgen.outcomes import IN_FLIGHT_CAP, NO_SESSION, OK, REFUSED, ROW
+from loadgen.outcomes import IN_FLIGHT_CAP, NO_SESSION, NOT_SAID, OK, REFUSED, row_struct
 from loadgen.runspec import RunSpec
 from tests.locust.swarm import Written
 
@@ -16,6 +16,7 @@ from tests.locust.swarm import Written
 PROFILE = parse("phases:\n - {name: Low, duration: 4, arrivalRate: 10}\n - {name: High, duration: 4, arrivalRate: 20}")
 SCHEDULE = Schedule(PROFILE)
 NAN = float("nan")
+PACK = row_struct(3).pack
 
 
 class ClockByHand(Clock):
@@ -39,6 +40,7 @@ class FakeWorker:
         self.run: str | None = None
         self.leaving = self.silent = self.gone = self.lost = self.mute = False
         self.outcome = OK
+        self.cold: dict[int, int] = {}  # what good replies say of their environment, by planned second
         self.crash = ""
         self.polls = 0
         self.cursor = Cursor(SCHEDULE)
@@ -75,9 +77,11 @@ class FakeWorker:
 
     def _row(self, k: int, planned_s: float) -> bytes:
         if self.outcome == IN_FLIGHT_CAP:
-            return ROW.pack(k, planned_s, NAN, NAN, self.outcome, -1, -1, -1, 0, 0, NO_SESSION)
+            return PACK(k, planned_s, NAN, NAN, self.outcome, 0, NOT_SAID, 0, 0, NO_SESSION, -1, -1, -1)
         session = k.to_bytes(15) + b"s" if self.outcome == OK else NO_SESSION
-        return ROW.pack(k, planned_s, planned_s, planned_s + 0.002, self.outcome, 900, -1, -1, 0, 0, session)
+        cold = self.cold.get(int(planned_s), NOT_SAID) if self.outcome == OK else NOT_SAID
+        done_s = planned_s + 0.002
+        return PACK(k, planned_s, planned_s, done_s, self.outcome, 0, cold, 0, 0, session, 900, -1, -1)
 
 
 class MasterByHand:

@@ -11,16 +11,17 @@ from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field
 
 from contract.profiles import parse
+from contract.runfolder import TIMINGS
 from contract.schedule import Schedule
 from loadgen import outcomes
 from loadgen.leases import Piece
-from loadgen.outcomes import ROW, Row
+from loadgen.outcomes import Row, row_struct
 from loadgen.resolver import Resolver, Target
 from loadgen.sender import Limits, Sender
 
 GOOD = (
     b'{"session":"5f0c7b0e-7b1c-4d3f-9c7d-2f1f5f0c7b0e","connection":0.003,"write":0.0002,"read":0.0001,'
-    b'"redirects":1,"retries":2}'
+    b'"redirects":1,"retries":2,"cold":true}'
 )
 
 Behaviour = Callable[["Received"], Awaitable[None]]
@@ -138,6 +139,7 @@ def send(
         resolver,
         target.request(keep_alive=keep_alive),
         keep_alive=keep_alive,
+        timings=TIMINGS,
         limits=limits or Limits(time_limit_s=5.0, connect_limit_s=2.0),
         start_monotonic_s=time.monotonic() + 0.05,
     )
@@ -146,7 +148,7 @@ def send(
     until = time.monotonic() + within_s
     while len(sender.rows) < schedule.total and time.monotonic() < until and not sender.crash:
         time.sleep(0.01)
-    rows = [Row(*ROW.unpack(row)) for row in sender.rows]
+    rows = [Row.of(row_struct(len(TIMINGS)).unpack(row)) for row in sender.rows]
     in_flight = sender.in_flight
     sender.quit()
     while not sender.stopped:

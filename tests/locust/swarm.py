@@ -35,7 +35,7 @@ async def handle(reader, writer):
             else:
                 seen += 1
                 reply = {"session": str(uuid.uuid4()), "connection": 0.0031, "write": 0.0002, "read": 0.0001}
-                body = json.dumps({**reply, "redirects": 0, "retries": 0}).encode()
+                body = json.dumps({**reply, "redirects": 0, "retries": 0, "cold": seen == 1}).encode()
             close = b"onnection: close" in head
             writer.write(
                 b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n%s\\r\\n"
@@ -213,7 +213,7 @@ class Written:
         self.run: dict[str, Any] = json.loads((run_dir / "run.json").read_text())
         with (run_dir / "seconds.csv").open(newline="") as stream:
             self.seconds = [
-                {key: value if key == "causes" else int(value) for key, value in row.items()}
+                {key: value if key == "causes" else int(value or 0) for key, value in row.items()}
                 for row in csv.DictReader(stream)
             ]
         self.events: list[dict[str, Any]] = [

@@ -200,6 +200,25 @@ def test_events_and_notes_need_a_run(master: MasterByHand) -> None:
     assert {"t_s": 3.0, "event": "reshard.requested", "from": 1, "to": 2} in written.events
 
 
+def test_cold_starts_are_counted_by_planned_second(master: MasterByHand) -> None:
+    """A second whose replies do not say whether their environment was cold tells no number, not even 0."""
+    master.start()
+    master.join("a").cold = {0: 1, 1: 0}
+    master.until(8.0)
+    rows = (master.run_dir / "seconds.csv").read_text().splitlines()
+    assert [row.split(",")[11] for row in rows] == ["cold", "10", "0", "", "", "", "", "", ""]
+    assert master.written().run["totals"]["cold"] == master.coordinator.live()["totals"]["cold"] == 10
+
+
+def test_a_run_whose_replies_never_say_it_has_no_cold_starts_to_tell(master: MasterByHand) -> None:
+    """An application of another kind must not pass for one that never starts cold."""
+    master.start()
+    master.join("a")
+    master.until(8.0)
+    assert master.written().run["totals"]["cold"] is None
+    assert master.coordinator.live()["totals"]["cold"] is None
+
+
 def test_single_arrivals_are_kept_around_an_event(master: MasterByHand) -> None:
     """A move of 0.2 s shows only in single arrivals; without an event they would only cost space."""
     master.start()
@@ -237,7 +256,7 @@ def test_the_live_picture(master: MasterByHand) -> None:
     worker = master.join("a")
     master.until(2.5)
     live = master.coordinator.live()
-    counts = {"offered": 25, "sent": 25, "ok": 25, "failed": 0, "missed": 0, "unknown": 0, "late": 0}
+    counts = {"offered": 25, "sent": 25, "ok": 25, "failed": 0, "missed": 0, "unknown": 0, "late": 0, "cold": None}
     assert live["totals"] == counts
     assert (live["state"], live["t_s"], live["duration_s"], live["phase"], live["workers"]) == (
         "running", 2.5, 8, "Low", 1,

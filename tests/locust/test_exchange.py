@@ -22,7 +22,7 @@ from loadgen.exchange import (
     Exchanges,
     MoveError,
 )
-from loadgen.outcomes import ROW, Row
+from loadgen.outcomes import Row, row_struct
 from loadgen.resolver import Resolver
 from loadgen.rows import EXAMPLES, Rows
 from loadgen.timelimits import Limits
@@ -79,7 +79,7 @@ def _step(exchanges: Exchanges, exchange: Exchange, step: str, sockets: list[_So
 )
 def test_only_the_moves_of_the_table_are_made(state: str, step: str, to: str) -> None:
     """Each move of the table works; every other one is refused, without a row and with the state as it was."""
-    rows = Rows(lambda: 0.0)
+    rows = Rows(lambda: 0.0, ())
     exchanges = Exchanges(rows)
     exchange = Exchange(7, 1.0)
     for earlier in PATHS[state]:
@@ -114,7 +114,7 @@ def test_nothing_leads_out_of_the_end_and_all_leads_there() -> None:
 )
 def test_in_any_order_of_steps_an_arrival_has_one_row_at_most(asked: list[tuple[int, str]]) -> None:
     """Sensible steps or not: a row at the end, none before, no second one; no connection lost or closed twice."""
-    rows = Rows(lambda: 0.0)
+    rows = Rows(lambda: 0.0, ())
     exchanges = Exchanges(rows)
     arrivals = [Exchange(k, float(k)) for k in range(3)]
     sockets: list[_Socket] = []
@@ -129,7 +129,7 @@ def test_in_any_order_of_steps_an_arrival_has_one_row_at_most(asked: list[tuple[
         held = [exchange for exchange in arrivals if exchange.state in IN_FLIGHT]
         assert exchanges.in_flight == len(held)
         assert {exchange.k for exchange in exchanges.by_fd.values()} == {exchange.k for exchange in held}
-        with_row = sorted(Row(*ROW.unpack(row)).k for row in rows.packed)
+        with_row = sorted(Row.of(row_struct(0).unpack(row)).k for row in rows.packed)
         assert with_row == [exchange.k for exchange in arrivals if exchange.state == ENDED]
     exchanges.close()
     assert all(sock.closed for sock in sockets)
@@ -137,20 +137,20 @@ def test_in_any_order_of_steps_an_arrival_has_one_row_at_most(asked: list[tuple[
 
 def test_an_arrival_that_was_never_sent_has_no_time_of_sending() -> None:
     """A connection that no port is left for was begun, but counts as missed, and no longer as in flight."""
-    rows = Rows(lambda: 0.0)
+    rows = Rows(lambda: 0.0, ())
     exchanges = Exchanges(rows)
     exchange = Exchange(0, 0.0)
     exchanges.connecting(exchange, _Socket(number=3, closed=False), ADDRESS, 1.0)
     exchanges.disconnect(exchange)
     exchanges.missed(exchange, outcomes.NO_PORTS, "no port")
-    row = Row(*ROW.unpack(rows.packed[0]))
+    row = Row.of(row_struct(0).unpack(rows.packed[0]))
     assert math.isnan(row.sent_s)
     assert exchanges.in_flight == 0
 
 
 def test_few_examples_are_kept_of_each_outcome() -> None:
     """A server that is down says the same thing thousands of times; other outcomes still get their examples."""
-    rows = Rows(lambda: 3.0)
+    rows = Rows(lambda: 3.0, ())
     for _ in range(EXAMPLES + 5):
         rows.example(outcomes.REFUSED, "nobody listens")
     rows.example(outcomes.RESET, "reset")

@@ -4,8 +4,9 @@ import uuid
 
 import pytest
 
-from loadgen.http1 import Figures, Reply, ReplyError, figures, parse
-from loadgen.outcomes import GARBAGE, OVERSIZED
+from contract.runfolder import TIMINGS
+from loadgen.http1 import Figures, Reply, ReplyError, figures, nothing, parse, told_cold
+from loadgen.outcomes import GARBAGE, NO_SESSION, NOT_SAID, OVERSIZED
 
 SESSION = uuid.UUID("5f0c7b0e-7b1c-4d3f-9c7d-2f1f5f0c7b0e")
 
@@ -84,9 +85,29 @@ def test_what_is_no_reply_has_a_name(data: bytes, outcome: int) -> None:
 def test_the_functions_figures() -> None:
     """Seconds become microseconds, the session its 16 bytes; what is not there is said to be unknown."""
     body = f'{{"session":"{SESSION}","connection":0.0031,"write":1e-4,"read":0,"redirects":1,"retries":2}}'.encode()
-    assert figures(body) == Figures(3100, 100, 0, 1, 2, SESSION.bytes)
-    assert figures(b"plain text") == Figures()
-    assert figures(b'{"write":0.25}') == Figures(write_us=250_000)
+    assert figures(body, TIMINGS) == Figures(NOT_SAID, 1, 2, SESSION.bytes, [3100, 100, 0])
+    assert figures(b"plain text", TIMINGS) == nothing(TIMINGS)
+    assert figures(b'{"write":0.25,"cold":true}', TIMINGS) == Figures(1, 0, 0, NO_SESSION, [-1, 250_000, -1])
+    assert figures(b'{"render":0.5,"cold":false}', ("render",)) == Figures(0, 0, 0, NO_SESSION, [500_000])
+
+
+@pytest.mark.parametrize(
+    ("body", "cold"),
+    [
+        (b'{"error":"deadline","cold":true}', 1),
+        (b'{"error":"deadline","cold":false}', 0),
+        (b'{"error":"deadline"}', NOT_SAID),
+        (b"<html>502 Bad Gateway</html>", NOT_SAID),
+        (b'a "cold" day', NOT_SAID),
+        (b'["cold"]', NOT_SAID),
+        (b'{"cold":"yes"}', NOT_SAID),
+        (b'{"cold":' + b"[" * 100_000, NOT_SAID),
+        (b'{"cold":\xff}', NOT_SAID),
+    ],
+)
+def test_a_failed_reply_may_say_that_it_was_cold(body: bytes, cold: int) -> None:
+    """A cold start that ends in an error is a cold start; whatever else such a reply holds does no harm."""
+    assert told_cold(body, TIMINGS) == nothing(TIMINGS)._replace(cold=cold)
 
 
 @pytest.mark.parametrize(
@@ -100,10 +121,13 @@ def test_the_functions_figures() -> None:
         b'{"read":1e9}',
         b'{"retries":{}}',
         b'{"write":true',
+        b'{"cold":"yes"}',
+        b'{"cold":[]}',
+        b'{"cold":' + b"[" * 100_000,
     ],
 )
 def test_a_good_status_with_wrong_json_is_garbage(body: bytes) -> None:
     """A reply that cannot be the function's is not counted as a good one."""
     with pytest.raises(ReplyError) as error:
-        figures(body)
+        figures(body, TIMINGS)
     assert error.value.outcome == GARBAGE

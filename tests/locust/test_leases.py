@@ -11,7 +11,7 @@ from contract.schedule import Schedule
 from loadgen.books import Books
 from loadgen.cursor import Cursor
 from loadgen.leases import Leases
-from loadgen.outcomes import NO_SESSION, OK, ROW
+from loadgen.outcomes import NO_SESSION, NOT_SAID, OK, row_struct
 
 NAN = float("nan")
 
@@ -105,8 +105,9 @@ def test_whatever_happens_the_books_balance_and_nothing_is_sent_twice(  # noqa: 
 ) -> None:
     """Each arrival is at most once on the wire; sent, missed and unknown agree with that, whatever happens."""
     schedule, leases = make(rate=30, seconds=12)
-    books = Books(schedule, leases, late_threshold_ms=10)
+    books = Books(schedule, leases, (), late_threshold_ms=10)
     workers: dict[str, SimulatedWorker] = {}
+    pack = row_struct(0).pack
     t_s = -2.0
 
     def poll(name: str) -> None:
@@ -115,7 +116,7 @@ def test_whatever_happens_the_books_balance_and_nothing_is_sent_twice(  # noqa: 
             return
         pieces = leases.renew(name, t_s)
         fresh = worker.sent[worker.reported :]
-        rows = [ROW.pack(k, schedule.planned_s(k), t_s, t_s, OK, -1, -1, -1, 0, 0, NO_SESSION) for k in fresh]
+        rows = [pack(k, schedule.planned_s(k), t_s, t_s, OK, 0, NOT_SAID, 0, 0, NO_SESSION) for k in fresh]
         books.add(name, b"".join(rows))
         worker.reported = len(worker.sent)
         worker.cursor.take(pieces)

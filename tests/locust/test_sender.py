@@ -150,8 +150,8 @@ def test_each_way_to_answer_has_its_name(behaviour: Behaviour, outcome: str) -> 
     assert server.requests == 30
     assert all(row.sent_s >= row.planned_s and row.done_s > row.sent_s for row in sent.rows)
     if outcome == "ok":
-        assert {(row.connection_us, row.write_us, row.redirects, row.retries) for row in sent.rows} == {
-            (3000, 200, 1, 2)
+        assert {(row.timings_us, row.redirects, row.retries, row.cold) for row in sent.rows} == {
+            ((3000, 200, 100), 1, 2, 1)
         }
     else:
         assert {cause for _, cause, _ in sent.details} == {outcome}

@@ -20,7 +20,8 @@ def test_a_worker_gets_the_plan_first_and_orders_from_then_on(master: MasterByHa
         "lost": False, "pieces": [], "bye": False,
         "plan": {
             "profile": PROFILE.text, "scale": "1", "compress": "1", "host": "http://127.0.0.1/", "connection": "new",
-            "time_limit_s": 1.0, "connect_limit_s": 5.0, "max_in_flight": 8192, "start_unix_s": master.start_unix_s,
+            "timings": ["connection", "write", "read"], "time_limit_s": 1.0, "connect_limit_s": 5.0,
+            "max_in_flight": 8192, "start_unix_s": master.start_unix_s,
         },
     }  # fmt: skip
     orders = worker.poll(master.coordinator, -1.0)

@@ -10,6 +10,7 @@ import pytest
 from tools import synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = "tests/report/golden/made-up"
 
 
 def run_report(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -46,7 +47,7 @@ def test_a_gate_that_does_not_hold_exits_1(good_run: Path) -> None:
         ([], "the following arguments are required: run"),
         (["nowhere"], "nowhere is not a folder"),
         (["tests"], "tests is not a run folder"),
-        (["tests", "--gate", "read.p99 <"], "a number, a metric such as read.p99"),
+        ([GOLDEN, "--gate", "read.p99 <"], "a number, a metric such as read.p99"),
         (["tests", "--gates", "nowhere.txt"], "gates file nowhere.txt"),
         (["tests", "--loud"], "unrecognized arguments: --loud"),
         (["compare"], "the following arguments are required: RUN"),

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from contract.runread import COUNTS, SERIES
+from contract.histograms import LATENCIES
+from contract.runfolder import COUNTS, TIMINGS
 from report import gates
 
 
@@ -13,9 +14,9 @@ def window(scale: float) -> dict[str, Any]:
     """A window of report.json whose latencies are multiples of `scale` ms."""
     latency = {
         series: {"p50": scale, "p90": 2 * scale, "p95": 3 * scale, "p99": 4 * scale, "max": 9 * scale, "count": 500}
-        for series in SERIES
+        for series in (*LATENCIES, *TIMINGS)
     }
-    return {**dict.fromkeys(COUNTS, 0), "offered": 500, "ok": 500, "latency": latency}
+    return {**dict.fromkeys(COUNTS, 0), "offered": 500, "ok": 500, "cold": None, "latency": latency}
 
 
 REPORT: dict[str, Any] = {
@@ -55,6 +56,7 @@ REPORT: dict[str, Any] = {
         ("audit.missing + audit.different == 0", "passed"),
         ("reshard.duration < 15s", "passed"),
         ("stall < 200ms", "passed"),
+        ("cold == 0", "unknown"),
         ("effect.read.p50 < 0.5ms", "passed"),
         ("aftermath.read.p50 < 0ms", "passed"),
         ("(read.p50 + read.p99) * 2 == 10ms", "passed"),

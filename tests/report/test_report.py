@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 
 from report import build
+from report.compare import compare
+from report.gates import GateError
 from report.standalone import as_script_data
 from tools import synthetic
 from tools.synthetic import Planted, Synthetic
@@ -45,6 +47,39 @@ def test_a_planted_effect_is_found_and_nothing_else(tmp_path: Path) -> None:
         assert (found["placebo"]["windows"] > 20, found["placebo"]["as_large"]) == (True, 0)
     assert "This is one event on one machine" in result.verdict
     assert "not AWS" in result.verdict
+
+
+@pytest.mark.parametrize("timings", [("render",), (), tuple(f"step-{place}" for place in range(8))])
+def test_an_application_with_timings_of_its_own_gets_its_report(tmp_path: Path, timings: tuple[str, ...]) -> None:
+    """Names and number of timings come from the run: no table, chart, gate or comparison needs our three."""
+    folder = made(tmp_path, replace(PLAIN, timings=timings))
+    gates = ["response.p99 < 5ms", *(f"{timing}.p99 < 5ms" for timing in timings), "during.cold == 0"]
+    result = build(folder, gates)
+    holds_to_the_schema(json.loads((folder / "report.json").read_text()))
+    assert (result.exit_code, result.reasons) == (0, [])
+    assert result.report["latency"].keys() == {"response", "service", "lag", *timings}
+    assert result.report["reshard"]["effect"].keys() == {"response", "service", *timings}
+    page = result.html.read_text(encoding="utf-8")
+    assert all(f">{timing}, ms<" in page and f"{timing} p50 " in result.verdict for timing in timings)
+    assert compare([folder, folder], tmp_path / "compare.html").unlike == []
+    with pytest.raises(GateError, match="no such metric"):
+        build(folder, ["read.p99 < 5ms"])
+
+
+def test_cold_starts_are_summed_by_window(tmp_path: Path) -> None:
+    """A window whose control is cold compares nothing; that needs the number in each window, and unknown is not 0."""
+    folder = made(tmp_path, PLAIN)
+    path = folder / "seconds.csv"
+    head, *rows = path.read_text().splitlines()
+    cold = head.split(",").index("cold")
+    fields = [row.split(",") for row in rows]
+    for place, row in enumerate(fields):
+        row[cold] = "3" if 102 <= place < 112 else "" if place < 60 else "0"
+    path.write_text("\n".join([head, *(",".join(row) for row in fields)]) + "\n")
+    report = build(folder, ["during.cold == 30", "phase.1.cold == 0"]).report
+    assert [report["reshard"][window]["cold"] for window in ("before", "during", "after")] == [0, 30, 0]
+    assert (report["cold"], [phase["cold"] for phase in report["phases"]]) == (30, [None, 0, 30])
+    assert [gate["state"] for gate in report["gates"][-2:]] == ["passed", "unknown"]
 
 
 def test_no_effect_is_not_made_up(tmp_path: Path) -> None:
