@@ -20,8 +20,8 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from contract.histograms import HistogramCodec, Latencies, bucket_top
 
 FORMAT = 2
-READ_BY = {1: "d879c18"}
-"""The last commit of this project that reads an older format."""
+READ_BY = {1: "27fad93"}
+"""A commit of this project that reads an older format."""
 
 RUN = "run.json"
 SECONDS = "seconds.csv"

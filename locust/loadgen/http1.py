@@ -123,8 +123,8 @@ def figures(body: bytes, timings: Sequence[str]) -> Figures:
         session = get("session")
         return Figures(
             _COLD[get("cold")],
-            min(int(get("redirects", 0)), 65535),
-            min(int(get("retries", 0)), 65535),
+            _count(get("redirects", 0)),
+            _count(get("retries", 0)),
             NO_SESSION if session is None else _uuid(session),
             [_microseconds(get(name)) for name in timings],
         )
@@ -150,6 +150,13 @@ def told_cold(body: bytes, timings: Sequence[str]) -> Figures:
         return said._replace(cold=_COLD[reply.get("cold")])
     except (StopIteration, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return said
+
+
+def _count(value: Any) -> int:
+    count = int(value)
+    if count < 0:
+        raise ValueError(f"{count} is below 0")
+    return min(count, 65535)
 
 
 def _microseconds(value: object) -> int:

@@ -123,6 +123,7 @@ def test_a_failed_reply_may_say_that_it_was_cold(body: bytes, cold: int) -> None
         b'{"write":true',
         b'{"cold":"yes"}',
         b'{"cold":[]}',
+        b'{"retries":-1}',
         b'{"cold":' + b"[" * 100_000,
     ],
 )

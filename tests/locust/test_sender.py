@@ -14,6 +14,7 @@ import pytest
 
 from loadgen import plain, stamps
 from loadgen.leases import Piece
+from loadgen.outcomes import NO_SESSION, NOT_SAID
 from loadgen.resolver import Resolver, Target, TargetError
 from loadgen.sender import Limits
 from tests.locust.servers import GOOD, Behaviour, Received, Server, send
@@ -103,7 +104,7 @@ async def oversized(request: Received) -> None:
 
 async def unavailable(request: Received) -> None:
     """The function's own refusal."""
-    request.reply(b'{"error":"CLUSTERDOWN"}', "503 Service Unavailable")
+    request.reply(b'{"error":"CLUSTERDOWN","cold":true}', "503 Service Unavailable")
 
 
 async def bad_gateway(request: Received) -> None:
@@ -155,6 +156,9 @@ def test_each_way_to_answer_has_its_name(behaviour: Behaviour, outcome: str) -> 
         }
     else:
         assert {cause for _, cause, _ in sent.details} == {outcome}
+        nothing_else = ((-1, -1, -1), 0, 0, NO_SESSION)
+        assert {(row.timings_us, row.redirects, row.retries, row.session) for row in sent.rows} == {nothing_else}
+        assert {row.cold for row in sent.rows} == {1 if behaviour is unavailable else NOT_SAID}
 
 
 @pytest.mark.parametrize(("behaviour", "outcome"), [(never, "timeout"), (late, "late_reply")])
@@ -163,6 +167,7 @@ def test_no_answer_and_an_answer_too_late_are_told_apart(behaviour: Behaviour, o
     with Server(behaviour).running() as server:
         sent = send(server.port, limits=SHORT)
     assert sent.outcomes == {outcome: 30}
+    assert {row.cold for row in sent.rows} == {1 if behaviour is late else NOT_SAID}
 
 
 @pytest.mark.alone
