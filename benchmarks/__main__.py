@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import ROOT, TOOLS, LoadSpec, Phase, Tool, ToolResult
+from benchmarks.peers import ROOT, TOOLS, LoadSpec, RampPhase, Tool, ToolResult
 from contract.runfolder import iso_utc, machine
 
 RATE = 900
@@ -75,7 +75,7 @@ def server() -> Generator[str]:
             process.wait()
 
 
-def run_once(tool: Tool, url: str, phases: tuple[Phase, ...], *, keep_alive: bool) -> dict[str, Any]:
+def run_once(tool: Tool, url: str, phases: tuple[RampPhase, ...], *, keep_alive: bool) -> dict[str, Any]:
     """One run of one tool: CPU and wall seconds, and its own account."""
     with tempfile.TemporaryDirectory() as folder:
         load = LoadSpec(url, phases, keep_alive, Path(folder))
@@ -151,7 +151,7 @@ def _median(values: list[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def original(compress: float) -> tuple[Phase, ...]:
+def original(compress: float) -> tuple[RampPhase, ...]:
     """The original's three phases at three load tasks, shortened."""
     return ((1200 / compress, 60, 450), (600 / compress, 150, 900), (1200 / compress, 60, 450))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
-Phase = tuple[float, float, float]  # seconds, rate at its start, rate at its end
+RampPhase = tuple[float, float, float]  # seconds, rate at its start, rate at its end
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LoadSpec:
     """The load to send."""
 
     url: str
-    phases: tuple[Phase, ...]
+    phases: tuple[RampPhase, ...]
     keep_alive: bool
     folder: Path
 

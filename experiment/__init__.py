@@ -1,1 +1,1 @@
-"""The declared experiment on AWS, step by step."""
+"""The declared experiment: one driver for both places, and the place AWS."""

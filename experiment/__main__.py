@@ -1,4 +1,4 @@
-"""`python -m experiment STEP`: the experiment on AWS, step by step or all in one, going on after any interruption."""
+"""`python -m experiment STEP`: the experiment on AWS, step by step or all at once; it resumes after interruptions."""
 
 import argparse
 import contextlib
@@ -38,7 +38,7 @@ def _share_or_none(text: str) -> float | None:
 def _parser() -> Parser:
     parser = Parser(
         prog="python -m experiment",
-        description="The experiment on AWS. Each step goes on where it was interrupted; `run` does all of them.",
+        description="The experiment on AWS. Each step resumes where it was interrupted; `run` does all of them.",
         epilog=EXIT_CODES,
     )
     stack = Parser(add_help=False)
@@ -48,7 +48,7 @@ def _parser() -> Parser:
     a_run.add_argument(
         "--run", default="", metavar="ID", help="the run (default: started here, or the newest; of fetch: the newest)"
     )
-    a_run.add_argument("--bucket", default="", help="the results bucket of a stack that is gone, or without Pulumi")
+    a_run.add_argument("--bucket", default="", help="the results bucket, for a destroyed stack or without Pulumi")
     a_run.add_argument("--region", default="", help="its region (default: the stack's, AWS_REGION or the profile's)")
     judged = Parser(add_help=False)
     add_gate(judged)
@@ -66,7 +66,7 @@ def _parser() -> Parser:
         "fetch", parents=[stack, a_run, judged], help="collect, audit, report the newest run, whoever started it"
     )
     destroy = steps.add_parser("destroy", parents=[stack], help="remove the stack, list what is left")
-    destroy.add_argument("--yes", action="store_true", help="also when a run is not collected")
+    destroy.add_argument("--yes", action="store_true", help="even if a run is not collected")
     rights = steps.add_parser("policy", help="the least-privilege policies that whoever deploys needs, as JSON")
     rights.add_argument("--stack", default="dev", help="Pulumi stack (default: dev)")
     rights.add_argument("--out", type=Path, metavar="DIR", help="write a file each, print the commands that make them")
@@ -79,7 +79,7 @@ def _parser() -> Parser:
     )
     after = run.add_mutually_exclusive_group()
     after.add_argument("--destroy", action="store_true", help="remove the stack after the report")
-    after.add_argument("--keep", action="store_true", help="leave the stack standing: it goes on costing")
+    after.add_argument("--keep", action="store_true", help="leave the stack standing: it continues to cost money")
     return parser
 
 
@@ -88,21 +88,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.step == "run" and not (options.destroy or options.keep):
         parser.error(
-            "run: say what becomes of the stack: --destroy removes it after the report, --keep leaves it standing. "
-            "Left standing it costs in the order of a dollar an hour, 500 to 800 dollars a forgotten month; "
+            "run: choose what happens to the stack: --destroy removes it after the report, --keep leaves it standing. "
+            "A standing stack costs about a dollar an hour, 500 to 800 dollars in a forgotten month; "
             "`preflight` prints what yours costs"
         )
     return options
 
 
 def _plan(stack: Stack, state: State, options: argparse.Namespace) -> Plan:
-    """What `run` was asked for; the same command goes on with what it was asked for first."""
+    """What `run` was asked for; repeated after an interruption, it keeps what the first command asked for."""
     command = state.get("asked")
     if command is None:
         before = stack.settings.shard_count
         command = {"from": before, "to": options.to or before + 1, "reshard_at": options.reshard_at}
     if options.to is not None and options.to != command["to"]:
-        difference = f"{options.to}, and the run that is to go on has {command['to']}"
+        difference = f"{options.to}, but the interrupted run has {command['to']}"
         raise UsageError("run", "--to", difference, "leave it out")
     moves: list[Move] = []
     if command["reshard_at"] is not None:
@@ -150,7 +150,7 @@ def _show_ui(stack: Stack, local_port: int) -> None:
 
 
 def _state(stack: Stack, options: argparse.Namespace) -> State:
-    """What was done so far. A run that was only named, or started elsewhere, is no part of what goes on here."""
+    """What was done so far. A run that was named or started elsewhere gets a state of its own."""
     state = State.load(options.runs, options.stack)
     mine = state.get("run_id")
     if options.step not in ("wait", "collect", "audit", "report", "fetch"):
@@ -171,7 +171,7 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
             if options.step == "policy":
                 return policy.run(options.stack, options.out)
             gates = gates_of(getattr(options, "gate", []))
-            # The UI only looks: it may be open beside a run.
+            # `ui` changes nothing, so it may run beside another command.
             with contextlib.nullcontext() if options.step == "ui" else locked(options.runs, options.stack):
                 stack = Stack(
                     options.stack,

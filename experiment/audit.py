@@ -1,4 +1,4 @@
-"""Reads every acknowledged session back after the run: the declared audit function compares, this adds up."""
+"""Reads every acknowledged session back after the run: the audit function compares, this module counts."""
 
 import json
 import time
@@ -22,7 +22,7 @@ Ask = Callable[[Sequence[str]], Mapping[str, Any]]
 
 @dataclass
 class Tally:
-    """What is known so far; on disk after every batch, so that an interrupted audit goes on."""
+    """The result so far; written to disk after every batch, so that an interrupted audit resumes."""
 
     acknowledged: int
     batches: set[int] = field(default_factory=set[int])
@@ -33,7 +33,7 @@ class Tally:
     seconds: float = 0.0
 
     def add(self, number: int, batch: Sequence[str], answer: Mapping[str, Any]) -> None:
-        """One batch was checked; a session that is acknowledged twice counts twice, as in sessions.bin."""
+        """Add a checked batch; a session that was acknowledged twice counts twice, as in sessions.bin."""
         self.batches.add(number)
         self.checked += len(batch)
         for problem in ("missing", "different"):
@@ -44,7 +44,7 @@ class Tally:
             self.examples += [{"session": str(session), "problem": problem} for session in answer[problem][:room]]
 
     def result(self, problem: str = "") -> dict[str, Any]:
-        """audit.json, as docs/run-folder.md has it."""
+        """The content of audit.json (docs/run-folder.md)."""
         result = asdict(self)
         del result["batches"]
         complete = self.checked == self.acknowledged and not problem
@@ -57,16 +57,16 @@ class Tally:
 
 
 def audit(folder: Path, ask: Ask, say: Callable[[int, int], None] = lambda _checked, _of: None) -> dict[str, Any]:
-    """Check every session of the run folder, write audit.json, return what it says.
+    """Check every session of the run folder; write audit.json and return its content.
 
     Args:
         folder: the run folder.
         ask: calls the audit function with at most BATCH different sessions and returns its answer.
-        say: told how many of how many are checked.
+        say: called with the numbers of checked and of all sessions.
 
     Raises:
-        ExperimentError: the function could not be asked, or its answer is no audit. What was checked is kept, and
-            audit.json says that it is not complete; the next call goes on with the rest.
+        ExperimentError: the function did not answer, or its answer is no audit. Checked batches are kept, audit.json
+            says that it is incomplete, and the next call checks the rest.
     """
     path = folder / runfolder.SESSIONS
     tally = _resume(folder, (path.stat().st_size if path.exists() else 0) // _SESSION_BYTES)
@@ -79,7 +79,7 @@ def audit(folder: Path, ask: Ask, say: Callable[[int, int], None] = lambda _chec
                 tally.add(number, batch, answer)
                 _keep(folder, tally)
                 say(tally.checked, tally.acknowledged)
-    except UsageError:  # nobody could be asked: no audit was made
+    except UsageError:  # there is no function to ask: no audit was made
         raise
     except ExperimentError as error:
         runfolder.write_json(folder / runfolder.AUDIT, tally.result(str(error)))
@@ -101,7 +101,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def _batches(path: Path) -> Iterator[list[str]]:
-    """The acknowledged sessions, BATCH at a time; a half session at the end (a cut file) is left out."""
+    """The acknowledged sessions, BATCH at a time; half a session at the end of a cut file is left out."""
     if not path.exists():
         return
     with path.open("rb") as stream:
@@ -114,9 +114,9 @@ def _batches(path: Path) -> Iterator[list[str]]:
 def _ask_all(
     pool: ThreadPoolExecutor, ask: Ask, todo: Iterator[tuple[int, list[str]]]
 ) -> Iterator[tuple[int, list[str], Mapping[str, Any]]]:
-    """Ask a few batches ahead of the answers, so that memory does not grow with the run.
+    """Keep only a few calls in flight, so that memory does not grow with the run.
 
-    After a failure the batches that wait are dropped; those under way are still yielded before it is raised.
+    After a failure, waiting batches are dropped; those in flight are still yielded before the error is raised.
     """
     running: dict[Future[Mapping[str, Any]], tuple[int, list[str]]] = {}
     failure: BaseException | None = None
@@ -138,10 +138,10 @@ def _ask_all(
 
 
 def _checked(ask: Ask, batch: Sequence[str]) -> Mapping[str, Any]:
-    """The function's answer for a batch, which must have looked at every session of it."""
+    """The function's answer for a batch; an error unless it checked every session."""
     different = list(dict.fromkeys(batch))
     answer = ask(different)
-    again = "see the log of the audit function, then audit again: it goes on"
+    again = "see the log of the audit function, then audit again: it resumes"
     if not {"checked", "missing", "different"} <= answer.keys():
         raise StepError("audit", "the audit function", f"an answer that is no audit: {str(dict(answer))[:200]}", again)
     if answer["checked"] != len(different):

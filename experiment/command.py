@@ -15,7 +15,7 @@ EXIT_CODES = (
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what was wrong in one line; usage errors exit 64."""
+    """Reports a usage error in one line and exits 64."""
 
     def error(self, message: str) -> NoReturn:
         """End with the message alone."""
@@ -39,10 +39,10 @@ def add_gate(parser: argparse.ArgumentParser) -> None:
 
 
 def gates_of(added: list[str]) -> list[str]:
-    """The repository's gates and those that were asked for, each understood before anything starts.
+    """The repository's gates and those of the command line, checked before anything starts.
 
     Raises:
-        OptionsError: one is no gate.
+        OptionsError: one is not a gate.
     """
     texts = [*gates.read_gates(DEFAULT_GATES), *added]
     try:

@@ -1,4 +1,4 @@
-"""One experiment, in either place: every step in order, each from where an earlier command stopped.
+"""One experiment, in either place: every step in order; each resumes where an earlier command stopped.
 
 up -> fill -> start -> the planned moves -> wait -> collect -> audit -> report -> down
 """
@@ -22,8 +22,8 @@ from experiment.state import State
 class Experiment:
     """The steps of one experiment in one place.
 
-    `state` remembers what was done. In a place that outlives the command it is a file, and the same command goes on
-    after any interruption. `notes` are the keys of run.json that are known before anything starts.
+    `state` remembers what was done. In a place that outlives the command it is a file, so the same command resumes
+    after an interruption. `notes` are the keys of run.json that are known before anything starts.
     """
 
     def __init__(
@@ -39,15 +39,15 @@ class Experiment:
     def run(self, plan: Plan, *, down: bool) -> int:
         """Play the whole experiment and return its exit code.
 
-        Where nothing outlives the command, all that was started is ended however this goes, and what was written is
-        reported.
+        In a place that ends with the command, everything that was started is ended in any case, and the report covers
+        what was written.
         """
         try:
             self._play(plan)
         except (KeyboardInterrupt, ExperimentError) as error:
             if self.place.outlives_command:
                 raise
-            self._problem(str(error) or "interrupted; every process was ended, and the report is of what was written")
+            self._problem(str(error) or "interrupted; every process was ended, and the report covers what was written")
             self.place.down()
             if self.collect() is None:
                 return error.exit_code if isinstance(error, ExperimentError) else INVALID
@@ -74,13 +74,13 @@ class Experiment:
     # -- before the load
 
     def up(self, moves: Sequence[Move] = ()) -> None:
-        """Make everything stand that the program declares, with the data that must be there before the load."""
+        """Start everything that the program declares, and write the data that the load needs."""
         with self._step("up"):
             self.place.up(moves)
             self.place.fill(moves)
 
     def start(self) -> None:
-        """Start the load; a run that was started before goes on."""
+        """Start the load, unless it was started before."""
         if self.state.done("start"):
             return
         with self._step("start"):
@@ -92,7 +92,7 @@ class Experiment:
     # -- under load
 
     def _make_moves(self, plan: Plan) -> None:
-        """Make each move at its time. That one failed is evidence too: the run goes on and is collected."""
+        """Make each move at its time. A failed move is evidence too: the run continues and is collected."""
         for number, move in enumerate(plan.moves):
             if number < self.state.get("moves_made", 0) or self.state.done("wait"):
                 continue
@@ -102,7 +102,7 @@ class Experiment:
             try:
                 self.change(move)
             except (PassingError, UsageError):
-                raise  # the move goes on, or did not begin
+                raise  # the move continues, or never began
             except ExperimentError as error:
                 self._problem(f"the {move.kind} move to {move.to} shard(s) failed: {error}")
                 return
@@ -111,13 +111,13 @@ class Experiment:
                     self.state.save(moves_made=number + 1)
 
     def change(self, move: Move) -> None:
-        """Make one move under load, or go on with the one that was asked for before."""
+        """Make one move under load, or resume one that was requested before."""
         with self.screen.step("reshard" if move.kind == "real" else "sham"):
             request = self.state.get("move")
             if request is None:
                 before = self.place.shards_before(move)
                 if before is None:
-                    self.screen.say(f"the cluster has {move.to} shard(s) with every slot already")
+                    self.screen.say(f"the cluster already has {move.to} shard(s) with every slot")
                     return
                 request = {"from": before, "to": move.to, "requested_unix_s": self.place.now()}
                 self.state.save(move=request)
@@ -173,7 +173,7 @@ class Experiment:
     # -- after the load
 
     def collect(self) -> Path | None:
-        """Bring the run folder here, with all that only this command and the place know of the run."""
+        """Bring the run folder here, and add what only this command and the place know."""
         with self._step("collect"):
             folder = self.place.collect()
             if folder is None:
@@ -227,7 +227,7 @@ class Experiment:
             self.place.down()
         self.state.forget("up")
 
-    # -- what every step uses
+    # -- used by every step
 
     @property
     def problems(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What goes wrong in an experiment, in words for whoever ran the command; each error has its exit code."""
+"""Errors of an experiment, worded for the user; each has its exit code."""
 
 OK, INVALID, USAGE = 0, 2, 64  # 1, a failed gate, is the report's
 
@@ -10,13 +10,13 @@ class ExperimentError(Exception):
 
 
 class OptionsError(ExperimentError):
-    """What was asked for cannot be done, and nothing was begun; one line a problem."""
+    """The options cannot be used, and nothing was begun; one line per problem."""
 
     exit_code = USAGE
 
 
 class StepError(ExperimentError):
-    """A step cannot go on: the step, the resource, what was said, what to do."""
+    """A step cannot continue: the step, the resource, what was seen, what to do."""
 
     def __init__(self, step: str, resource: str, said: str, todo: str) -> None:
         super().__init__(f"{step}: {resource}: {said}\n  What to do: {todo}")
@@ -27,18 +27,18 @@ class StepError(ExperimentError):
 
 
 class PassingError(StepError):
-    """Nothing that AWS refused: what it was asked to do goes on meanwhile, and can be asked about later."""
+    """AWS refused nothing: what it was asked to do continues, and can be asked about later."""
 
 
 class ExpiredError(PassingError):
-    """The credentials ended; they can be renewed."""
+    """The credentials expired; they can be renewed."""
 
 
 class OfflineError(PassingError):
-    """AWS cannot be reached, or an answer was cut off: the network comes back."""
+    """AWS cannot be reached, or an answer was cut off; the network may come back."""
 
 
 class UsageError(StepError):
-    """Nothing was begun: something that the user must put right first."""
+    """Nothing was begun; the user must change something first."""
 
     exit_code = USAGE

@@ -21,7 +21,7 @@ class Emit(Protocol):
 
 @dataclass(frozen=True)
 class Started:
-    """A run that has begun."""
+    """A started run."""
 
     run_id: str
     started_at_unix_s: float
@@ -31,14 +31,14 @@ class Started:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the load is."""
+    """The load's progress."""
 
     t_s: float
     duration_s: float
     ended: str
     """How the run ended (docs/run-folder.md); empty while it goes on."""
     cells: Mapping[str, str]
-    """What to show of it, by heading."""
+    """Values to show, by heading."""
 
 
 class Place(Protocol):
@@ -47,20 +47,20 @@ class Place(Protocol):
     name: str
     """`where` of run.json."""
     outlives_command: bool
-    """Load and reshard go on when the command ends, and the same command goes on with them."""
+    """Load and reshard continue when the command ends, and the same command resumes them."""
     poll_s: float
-    """How often the load is looked at, seconds."""
+    """Seconds between two looks at the load."""
 
     def up(self, moves: Sequence[Move]) -> None:
-        """Make everything stand that the program declares, and what `moves` need; the load generator waits."""
+        """Start everything that the program declares and `moves` need; the load generator waits."""
         ...
 
     def fill(self, moves: Sequence[Move]) -> None:
-        """Write the data that must be there before the load, `moves` included."""
+        """Write the data that the load and `moves` need."""
         ...
 
     def start(self, emit: Emit) -> Started:
-        """Start the load; `emit` takes what the place notices by itself during the run."""
+        """Start the load; `emit` receives events that the place notices by itself."""
         ...
 
     def progress(self) -> Progress:
@@ -68,26 +68,26 @@ class Place(Protocol):
         ...
 
     def shards_before(self, move: Move) -> int | None:
-        """How many shards own slots now; None when the cluster is already as `move` wants it."""
+        """How many shards own slots now; None when the cluster already is as `move` wants it."""
         ...
 
     def change(self, move: Move, emit: Emit, watch: Callable[[], Progress]) -> None:
-        """Play one move to its end, or go on with the one that was asked for before.
+        """Make one move, or resume one that was requested before; returns at its end.
 
-        `emit` takes what happens meanwhile. `watch` draws the load, called every `poll_s` or so while the move lasts.
+        `emit` receives its events. `watch` shows the load and is called about every `poll_s` meanwhile.
         """
         ...
 
     def tell(self, event: str, fields: Mapping[str, object]) -> bool:
-        """Hand an event to the master, which stamps it; False if the driver has to write it when the run is over."""
+        """Pass an event to the master, which stamps it; False if the driver must write it after the run."""
         ...
 
     def note(self, notes: Mapping[str, object]) -> None:
-        """Hand keys for run.json to the master, as far as it can be reached now."""
+        """Pass keys for run.json to the master, if it can be reached."""
         ...
 
     def facts(self, folder: Path) -> dict[str, object]:
-        """Keys of run.json that only the place knows of the collected run (docs/run-folder.md)."""
+        """Keys of the collected run's run.json that only the place knows (docs/run-folder.md)."""
         ...
 
     def collect(self) -> Path | None:
@@ -95,7 +95,7 @@ class Place(Protocol):
         ...
 
     def audit(self, sessions: Sequence[str]) -> Mapping[str, Any]:
-        """Ask the declared audit function about some sessions; returns its answer (docs/function.md)."""
+        """Ask the declared audit function about sessions; returns its answer (docs/function.md)."""
         ...
 
     def down(self) -> None:
@@ -103,13 +103,13 @@ class Place(Protocol):
         ...
 
     def standing(self) -> str:
-        """What still runs or costs money, and how to go on or stop it; empty when nothing does."""
+        """What still runs or costs money, and how to resume or stop it; empty when nothing does."""
         ...
 
     def now(self) -> float:
-        """Unix seconds by the clock that the master has."""
+        """Unix seconds by the master's clock."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Wait."""
         ...

@@ -11,8 +11,8 @@ from typing import Literal
 from contract.schedule import PlannedPhase, Schedule
 from experiment.errors import OptionsError
 
-Kind = Literal["real", "sham"]
-# At least so much of the phase must lie before and after the reshard for a comparison.
+MoveKind = Literal["real", "sham"]
+# The share of the phase that a comparison needs before and after the reshard.
 FLANK = 0.1
 
 
@@ -20,7 +20,7 @@ FLANK = 0.1
 class Move:
     """One change of the number of shards, `at_s` seconds after the run's start."""
 
-    kind: Kind
+    kind: MoveKind
     at_s: float
     to: int
     cycle: int | None = None
@@ -82,12 +82,12 @@ def plan_reshard(schedule: Schedule, at: float, to: int, *, sham: bool) -> list[
 def plan_cycles(cycles: int, count: int, to: int, *, flank_s: float, room_s: float, seed: int) -> list[Move]:
     """`cycles` real and `cycles` sham moves in random order, each with idle flanks of `flank_s` before and after.
 
-    Both clusters go to and fro between `count` and `to` shards, so that directions alternate within each kind.
-    `room_s` is what a move may take; the run must last `cycles_duration_s(...)`.
+    Both clusters alternate between `count` and `to` shards, so directions alternate within each kind. `room_s` is the
+    time reserved for a move; the run must last `cycles_duration_s(...)`.
     """
-    kinds: list[Kind] = ["real", "sham"] * cycles
-    random.Random(seed).shuffle(kinds)  # noqa: S311 - an order that can be repeated, not a secret
-    played: dict[Kind, int] = {"real": 0, "sham": 0}
+    kinds: list[MoveKind] = ["real", "sham"] * cycles
+    random.Random(seed).shuffle(kinds)  # noqa: S311 - a repeatable order, no secret
+    played: dict[MoveKind, int] = {"real": 0, "sham": 0}
     moves: list[Move] = []
     for position, kind in enumerate(kinds):
         at_s = flank_s + position * (room_s + flank_s)

@@ -31,7 +31,7 @@ class ProgramError(OptionsError):
 
 @dataclass(frozen=True)
 class Resource:
-    """One registered resource: its type token, its name, what the program gave it, and what others read from it."""
+    """One registered resource: type token, name, inputs from the program, outputs that others read."""
 
     type: str
     name: str
@@ -103,13 +103,13 @@ def refuse_other_changes(changed: Mapping[str, list[str]]) -> None:
 
 def _run(config: Mapping[str, str], stack: str) -> list[dict[str, Any]]:
     """Run the program in this process. Imports Pulumi here: the parent needs none of it."""
-    import pulumi  # noqa: PLC0415 - two seconds that only this process has to spend
+    import pulumi  # noqa: PLC0415 - takes two seconds, which only this process needs
     from pulumi.runtime import stack as runtime_stack  # noqa: PLC0415
 
     registered: list[dict[str, Any]] = []
 
     class Stand(pulumi.runtime.Mocks):
-        """Gives every resource the outputs that others wire to, under names that show what they stand for."""
+        """Gives every resource the outputs that others refer to, under recognisable names."""
 
         def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
             kind = args.typ.rsplit(":", 1)[-1]
@@ -151,7 +151,7 @@ def _run(config: Mapping[str, str], stack: str) -> list[dict[str, Any]]:
 
 
 def _outputs(kind: str, name: str) -> dict[str, Any]:
-    """What AWS would make up for a resource, as far as the program wires it to others."""
+    """The outputs that AWS would generate, as far as the program uses them."""
     slug = re.sub(r"\W+", "-", name)
     common: dict[str, Any] = {"arn": f"arn:aws:{kind.lower()}:{_REGION}:{_ACCOUNT}:{slug}", "name": slug}
     specific: dict[str, dict[str, Any]] = {

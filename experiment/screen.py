@@ -1,4 +1,4 @@
-"""What the user sees of an experiment: its steps, the running load, what is said and what went wrong."""
+"""What the user sees of an experiment: its steps, the running load, messages and problems."""
 
 import sys
 import time
@@ -17,10 +17,10 @@ from experiment.place import Progress as LoadProgress
 
 
 class Screen:
-    """Steps on a terminal with live lines at the bottom; in a pipeline's log plain lines, now and then.
+    """Steps on a terminal, with live lines at the bottom; plain lines now and then in a pipeline's log.
 
     Args:
-        expected: how long a step takes and where that figure comes from, by the step's name.
+        expected: by step, how long it takes and the source of that figure.
         quiet_every_s: without a terminal, a line of progress at most this often.
         console: where to print.
     """
@@ -64,12 +64,12 @@ class Screen:
             self.console.print(f"  [dim]{name}: {took}[/]")
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self.end_live()
         self.console.print("\n".join(f"  {line}" if line else "" for line in escape(text).split("\n")))
 
     def problem(self, text: str) -> None:
-        """Something that went wrong and will be in the report."""
+        """Print a problem; it will be in the report."""
         self.end_live()
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
@@ -109,7 +109,7 @@ class Screen:
             self._live.update(group)
 
     def end_live(self) -> None:
-        """Take the live lines away; the load's last state stays on the screen."""
+        """End the live lines; the load's last state stays on the screen."""
         for shown in (self._status, self._live):
             if shown is not None:
                 shown.stop()

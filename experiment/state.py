@@ -1,4 +1,4 @@
-"""What `run` has done so far, on disk after every step, so that the same command goes on after any interruption."""
+"""What `run` has done so far; written to disk after every step, so that the same command resumes."""
 
 import fcntl
 import json
@@ -17,10 +17,10 @@ FORMAT = 2
 
 @dataclass
 class State:
-    """One experiment on one stack: what was asked for, which steps are done, what they found."""
+    """One experiment on one stack: its plan, the steps that are done, and their results."""
 
     path: Path | None
-    """None: nothing outlives the command, and nothing is kept."""
+    """None: in memory only, for a place that ends with the command."""
     data: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
@@ -39,17 +39,17 @@ class State:
 
     @classmethod
     def in_memory(cls, stack: str) -> "State":
-        """The state of what ends with this command."""
+        """A state that ends with this command."""
         return cls(None, {"format": FORMAT, "stack": stack, "steps": {}})
 
     def of_another(self, run_id: str, folder: Path) -> "State":
-        """For a run that is no part of what goes on here; of this state it has the events that nobody wrote yet."""
+        """A state for another run; it takes over this state's unwritten events."""
         state = State.in_memory(str(self.data["stack"]))
         state.save(run_id=run_id, folder=str(folder), events=self.get("events", []))
         return state
 
     def save(self, **changes: Any) -> None:
-        """Note facts; they are on disk when this returns."""
+        """Save facts; they are on disk when this returns."""
         self.data.update(changes)
         if self.path is None:
             return
@@ -62,25 +62,25 @@ class State:
         beside.replace(self.path)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """A fact noted earlier."""
+        """A saved fact."""
         return self.data.get(key, default)
 
     def done(self, step: str) -> bool:
-        """Whether a step came to its end."""
+        """Whether a step is done."""
         return "done_at_unix_s" in self._step(step)
 
     def begin(self, step: str) -> None:
-        """A step begins, or begins again."""
+        """Note a step's first begin."""
         self._step(step).setdefault("began_at_unix_s", time.time())
         self.save()
 
     def finish(self, step: str) -> None:
-        """A step came to its end."""
+        """Note a step's end."""
         self._step(step)["done_at_unix_s"] = time.time()
         self.save()
 
     def renew(self) -> None:
-        """Forget everything: another stack stands under the same name."""
+        """Forget everything but the plan: a new stack has the same name."""
         self.data = {
             key: self.data[key] for key in ("format", "stack", "asked", "plan", "usd_per_hour") if key in self.data
         }
@@ -88,7 +88,7 @@ class State:
         self.save()
 
     def forget(self, *steps: str) -> None:
-        """Steps that must be done again."""
+        """Mark steps as not done."""
         for step in steps:
             self.data["steps"].pop(step, None)
         self.save()
@@ -101,7 +101,7 @@ class State:
         return self.data["steps"].setdefault(step, {})
 
     def archive(self, folder: Path) -> None:
-        """The run is over: its state goes into the run folder, and the next one begins on the stack as it stands."""
+        """Move the state of the finished run into its folder; the next run begins on the standing stack."""
         if self.path is None:
             return
         (folder / "experiment.json").write_text(json.dumps(self.data, indent=1) + "\n", encoding="utf-8")
@@ -113,7 +113,7 @@ class State:
 
 @contextmanager
 def locked(folder: Path, stack: str) -> Generator[None]:
-    """Keep a second command away from the same stack; the lock ends with the process, however it ends."""
+    """Lock the stack against a second command; the lock ends with the process."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f".experiment-{stack}.lock"
     with path.open("a+", encoding="utf-8") as stream:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from function import environment, session
-from function.client import HOPS, REPLY_S, CacheError, ClusterClient, Command, Node, redirected
+from function.client import HOPS, REPLY_S, CacheError, ClusterClient, Command, NodeAddress, redirected
 from function.deadline import Deadline, LambdaContext
 from function.redispy import (
     AskError,
@@ -87,7 +87,9 @@ class Audit:
         self.different: list[str] = []
         self._cluster = cluster
         self._deadline = deadline
-        self._pending: dict[str, Node | None] = {}  # read from the node that an ASK named, or (None) from the owner
+        self._pending: dict[
+            str, NodeAddress | None
+        ] = {}  # read from the node that an ASK named, or (None) from the owner
 
     def check(self, sessions: Sequence[str]) -> None:
         """Compare every session with the fields that its id determines."""
@@ -112,7 +114,7 @@ class Audit:
 
     def _read_once(self) -> None:
         """Read the pending sessions, in batches per node; answered ones leave `_pending`."""
-        groups: defaultdict[Node, list[str]] = defaultdict(list)
+        groups: defaultdict[NodeAddress, list[str]] = defaultdict(list)
         for session_id, node_of_ask in self._pending.items():
             groups[node_of_ask or self._cluster.owner(session.slot(session_id), self._deadline)].append(session_id)
         passing: ResponseError | None = None
@@ -122,7 +124,7 @@ class Audit:
         if passing:
             raise passing
 
-    def _read_batch(self, node: Node, batch: Sequence[str]) -> ResponseError | None:
+    def _read_batch(self, node: NodeAddress, batch: Sequence[str]) -> ResponseError | None:
         """Read a batch from one node; return the last error reply that is not a redirect."""
         packed: list[bytes] = []
         for session_id in batch:

@@ -37,11 +37,11 @@ from function.redispy import (
     key_slot,
 )
 from function.resolve import Address, UnresolvedError, resolve
-from function.resp import Reply, pack
+from function.resp import RespReply, pack
 
 A = TypeVar("A")
 T = TypeVar("T")
-Node = tuple[str, int]
+NodeAddress = tuple[str, int]
 
 TRIES = 100
 HOPS = 5  # redirects of one try in a row, before the cluster is given time to agree with itself
@@ -85,14 +85,14 @@ class Command:
 class Layout:
     """Who owns which slots, according to one node."""
 
-    def __init__(self, rows: list[list[Reply]], told_by: str) -> None:
+    def __init__(self, rows: list[list[RespReply]], told_by: str) -> None:
         self._rows = {row[0]: row for row in rows}  # first slot, last slot, primary, replicas
         self._firsts = sorted(self._rows)
         self._told_by = told_by
-        self._owners: dict[int, Node] = {}  # slots looked up before, corrected by MOVED
+        self._owners: dict[int, NodeAddress] = {}  # slots looked up before, corrected by MOVED
         self.contradicted = False  # whether a MOVED named another owner
 
-    def owner(self, slot: int) -> Node | None:
+    def owner(self, slot: int) -> NodeAddress | None:
         """Return the node that owns the slot; None if nobody does."""
         if slot in self._owners:
             return self._owners[slot]
@@ -105,24 +105,24 @@ class Layout:
         self._owners[slot] = node = _node(row[2], self._told_by)
         return node
 
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[NodeAddress]:
         """Return every node, primaries first."""
         primaries = [_node(row[2], self._told_by) for row in self._rows.values()]
         replicas = [_node(node, self._told_by) for row in self._rows.values() for node in row[3:]]
         return list(dict.fromkeys([*primaries, *replicas]))
 
-    def moved(self, slot: int, owner: Node) -> None:
+    def moved(self, slot: int, owner: NodeAddress) -> None:
         """Note what a MOVED said."""
         self._owners[slot] = owner
         self.contradicted = True
 
 
-def _node(fields: list[Reply], told_by: str) -> Node:
+def _node(fields: list[RespReply], told_by: str) -> NodeAddress:
     """Read a node of CLUSTER SLOTS; no host means the host that answered."""
     return (told_by if fields[0] in _NO_HOST else fields[0].decode()), fields[1]
 
 
-def redirected(reply: AskError, link: Link) -> Node:
+def redirected(reply: AskError, link: Link) -> NodeAddress:
     """Return the node that an ASK or MOVED names; no host means another port of the host that sent it."""
     host, port = reply.node_addr
     return (link.place[0] if host.encode() in _NO_HOST else host), port
@@ -137,8 +137,8 @@ class ClusterClient:
         self._cache = cache
         self._layout: Layout | None = None
         self._known: Layout | None = None  # the last, for the nodes it names
-        self._links: dict[Node, Link] = {}
-        self._suspects: set[Node] = set()
+        self._links: dict[NodeAddress, Link] = {}
+        self._suspects: set[NodeAddress] = set()
 
     def connect(self, key: str, deadline: Deadline) -> None:
         """Connect to the owner of key: resolve the endpoint, connect, learn the layout, connect to the owner.
@@ -152,7 +152,7 @@ class ClusterClient:
                 self.drop(node)
         self.persist(self._connect_owner, key_slot(key.encode()), deadline)
 
-    def execute(self, command: Command, deadline: Deadline) -> Reply:
+    def execute(self, command: Command, deadline: Deadline) -> RespReply:
         """Send a command to its key's current owner and return the reply."""
         return self.persist(self._follow, command, deadline)
 
@@ -194,7 +194,7 @@ class ClusterClient:
             raise OutOfTimeError(f"no answer in time from {self._cache}: {error}") from error
         raise UnavailableError(f"{self._cache} cannot serve: {error}") from error
 
-    def owner(self, slot: int, deadline: Deadline) -> Node:
+    def owner(self, slot: int, deadline: Deadline) -> NodeAddress:
         """Return the slot's owner; asks for the layout if it is unknown."""
         if self._layout is None:
             self._layout = self._known = self._learn(deadline)
@@ -203,7 +203,7 @@ class ClusterClient:
             raise ClusterDownError(f"no node owns slot {slot}")
         return owner
 
-    def moved(self, slot: int, owner: Node) -> None:
+    def moved(self, slot: int, owner: NodeAddress) -> None:
         """Note a MOVED: the slot's next command goes to `owner`, and `connect` asks for the whole layout again."""
         if self._layout:
             self._layout.moved(slot, owner)
@@ -212,13 +212,13 @@ class ClusterClient:
         """Ask for the layout again before the next command."""
         self._layout = None
 
-    def link(self, node: Node, deadline: Deadline) -> Link:
+    def link(self, node: NodeAddress, deadline: Deadline) -> Link:
         """Return the connection to a node; connects if there is none."""
         if node not in self._links:
             self._links[node] = self._connect(node[0], resolve(*node, deadline.share(1 / 2, RESOLVE_S)), deadline)
         return self._links[node]
 
-    def drop(self, node: Node) -> None:
+    def drop(self, node: NodeAddress) -> None:
         """Close the connection to a node that failed, and try that node last from now on."""
         link = self._links.get(node)
         if link is not None:
@@ -229,7 +229,7 @@ class ClusterClient:
     def _connect_owner(self, slot: int, deadline: Deadline) -> Link:
         return self.link(self.owner(slot, deadline), deadline)
 
-    def _follow(self, command: Command, deadline: Deadline) -> Reply:
+    def _follow(self, command: Command, deadline: Deadline) -> RespReply:
         """Make one try, following redirects."""
         slot, packed = command.slot, command.packed
         node = self.owner(slot, deadline)

@@ -41,7 +41,7 @@ from function.redispy import (
     SSLConnection,
 )
 from function.resolve import Address, SocketAddress
-from function.resp import Replies, Reply, pack
+from function.resp import Replies, RespReply, pack
 
 _EVENTS = EventDispatcher()  # nobody listens, so all connections share one
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -194,14 +194,14 @@ class Link:
         if cache.password:
             self.call("AUTH", *([cache.username] if cache.username else []), cache.password, until=until)
 
-    def call(self, *command: str, until: float) -> Reply:
+    def call(self, *command: str, until: float) -> RespReply:
         """Send a command and return its reply; an error reply is raised."""
         reply = self.exchange(pack(command), 1, until)[0]
         if isinstance(reply, ResponseError):
             raise reply
         return reply
 
-    def exchange(self, packed: bytes, count: int, until: float) -> list[Reply]:
+    def exchange(self, packed: bytes, count: int, until: float) -> list[RespReply]:
         """Send packed commands at once and return their `count` replies; error replies are returned."""
         sock = self._sock
         if sock is None:

@@ -34,7 +34,7 @@ class Address:
         return str(self.sockaddr[0]), int(self.sockaddr[1])
 
 
-Answer = SimpleQueue["Sequence[Address] | OSError"]
+ResolverAnswer = SimpleQueue["Sequence[Address] | OSError"]
 
 
 def resolve(host: str, port: int, until: float) -> Sequence[Address]:
@@ -62,7 +62,7 @@ class _Resolver:
     _current: "_Resolver | None" = None
 
     def __init__(self) -> None:
-        self.questions: SimpleQueue[tuple[str, int, Answer]] = SimpleQueue()
+        self.questions: SimpleQueue[tuple[str, int, ResolverAnswer]] = SimpleQueue()
         threading.Thread(target=self._serve, name="resolver", daemon=True).start()
 
     def _serve(self) -> None:
@@ -80,7 +80,7 @@ class _Resolver:
         resolver = cls._current
         if resolver is None:
             resolver = cls._current = cls()
-        answer: Answer = SimpleQueue()
+        answer: ResolverAnswer = SimpleQueue()
         resolver.questions.put((host, port, answer))
         try:
             return answer.get(timeout=max(0.0, until - time.monotonic()))

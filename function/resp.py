@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from function.redispy import BaseParser, InvalidResponse, LostError
 
 # bytes, an int, None, a list of these, or a ResponseError; errors that redis-py counts as a lost connection are raised.
-Reply = Any
+RespReply = Any
 
 _READ_SIZE = 65536
 _SMALL = 4096
@@ -45,7 +45,7 @@ class Replies:
         self._buffer = b""
         self._at = 0
 
-    def next(self, until: float) -> Reply:
+    def next(self, until: float) -> RespReply:
         """Return the next reply; `until` limits the whole reply, in however many pieces it arrives."""
         while True:
             if self._at < len(self._buffer):
@@ -68,7 +68,7 @@ class Replies:
             self._buffer, self._at = data, 0
 
 
-def _strings(data: bytes) -> list[Reply] | None:
+def _strings(data: bytes) -> list[RespReply] | None:
     """Parse an array of strings that arrived in one piece, as HGETALL's does; None for anything else.
 
     Splits at line ends and accepts the result if every announced length agrees. A value that contains a line end, an
@@ -81,7 +81,7 @@ def _strings(data: bytes) -> list[Reply] | None:
     return values if lines[1:-1:2] == [_LENGTHS[len(value)] for value in values] else None
 
 
-def _parse(buffer: bytes, at: int) -> tuple[Reply, int]:
+def _parse(buffer: bytes, at: int) -> tuple[RespReply, int]:
     """Return the reply that starts at `at` and where it ends."""
     end = buffer.find(b"\r\n", at)
     if end < 0:
@@ -106,8 +106,8 @@ def _parse(buffer: bytes, at: int) -> tuple[Reply, int]:
     raise InvalidResponse(f"a reply cannot start with {buffer[at : at + 20]!r}")
 
 
-def _parse_array(buffer: bytes, start: int, end: int) -> tuple[Reply, int]:
-    items: list[Reply] = []
+def _parse_array(buffer: bytes, start: int, end: int) -> tuple[RespReply, int]:
+    items: list[RespReply] = []
     at = end + 2
     for _ in range(int(buffer[start:end])):
         item, at = _parse(buffer, at)

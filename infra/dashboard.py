@@ -27,7 +27,7 @@ NODE_METRICS = (
     ("SwapUsage", "Maximum", "bytes"),
 )
 
-Metric = list[str]
+MetricSpec = list[str]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def charted_whole(shards: int, replicas_per_shard: int) -> int:
     return min(len(NODE_METRICS), room // (every - shards))
 
 
-def _chart(title: str, region: str, metrics: Sequence[Metric], stat: str) -> dict[str, object]:
+def _chart(title: str, region: str, metrics: Sequence[MetricSpec], stat: str) -> dict[str, object]:
     properties = {"title": title, "region": region, "stat": stat, "period": 60, "metrics": metrics}
     return {"type": "metric", "width": 8, "height": 6, "properties": properties}
 

@@ -24,7 +24,7 @@ from rehearsal.environment import LENGTH, PID
 TIMED_OUT: dict[str, Any] = {"error": {"errorType": "Sandbox.Timedout", "errorMessage": "the time limit was reached"}}
 CRASHED: dict[str, Any] = {"error": {"errorType": "Runtime.ExitError", "errorMessage": "the environment ended"}}
 
-Answer = Callable[[dict[str, Any]], None]
+OnAnswer = Callable[[dict[str, Any]], None]
 
 
 class InitError(Exception):
@@ -60,7 +60,7 @@ class EnvironmentCounts:
 @dataclass
 class _Invocation:
     event: Any
-    answer: Answer
+    answer: OnAnswer
     arrived_s: float
     answered: bool = field(default=False)
 
@@ -111,7 +111,7 @@ class HostedFunction:
                 f"function {spec.name}: handler {spec.handler!r} cannot be loaded from the declared archive: {problem}"
             )
 
-    def invoke(self, event: Any, answer: Answer) -> None:
+    def invoke(self, event: Any, answer: OnAnswer) -> None:
         """Run one invocation; `answer` is called once, with `{"result": ...}` or `{"error": ...}`."""
         invocation = _Invocation(event, answer, self._loop.time())
         if self._idle:

@@ -38,12 +38,12 @@ class Arn:
 
 
 @dataclass(frozen=True)
-class Kind:
+class Query:
     """How to ask about one type of resource."""
 
     action: str
     """IAM's name of the call."""
-    asked: Callable[[Arn], dict[str, Any]]
+    parameters: Callable[[Arn], dict[str, Any]]
     answer: str = ""
     """Where the resource, or the list that holds it, stands in the answer; empty when an answer is enough."""
     state: str = ""
@@ -81,66 +81,66 @@ def _in_cluster(field: str) -> Callable[[Arn], dict[str, Any]]:
 _DELETED = frozenset({"deleted"})
 _INACTIVE = frozenset({"INACTIVE"})
 _DEREGISTERED = frozenset({"INACTIVE", "DELETE_IN_PROGRESS"})
-KINDS: dict[tuple[str, str], Kind] = {
-    ("ec2", "vpc"): Kind("ec2:DescribeVpcs", _by("vpc-id"), "Vpcs", "State"),
-    ("ec2", "subnet"): Kind("ec2:DescribeSubnets", _by("subnet-id"), "Subnets", "State"),
-    ("ec2", "route-table"): Kind("ec2:DescribeRouteTables", _by("route-table-id"), "RouteTables"),
-    ("ec2", "internet-gateway"): Kind("ec2:DescribeInternetGateways", _by("internet-gateway-id"), "InternetGateways"),
-    ("ec2", "elastic-ip"): Kind("ec2:DescribeAddresses", _by("allocation-id"), "Addresses"),
-    ("ec2", "natgateway"): Kind(
+QUERIES: dict[tuple[str, str], Query] = {
+    ("ec2", "vpc"): Query("ec2:DescribeVpcs", _by("vpc-id"), "Vpcs", "State"),
+    ("ec2", "subnet"): Query("ec2:DescribeSubnets", _by("subnet-id"), "Subnets", "State"),
+    ("ec2", "route-table"): Query("ec2:DescribeRouteTables", _by("route-table-id"), "RouteTables"),
+    ("ec2", "internet-gateway"): Query("ec2:DescribeInternetGateways", _by("internet-gateway-id"), "InternetGateways"),
+    ("ec2", "elastic-ip"): Query("ec2:DescribeAddresses", _by("allocation-id"), "Addresses"),
+    ("ec2", "natgateway"): Query(
         "ec2:DescribeNatGateways", _by("nat-gateway-id", word="Filter"), "NatGateways", "State", _DELETED
     ),
-    ("ec2", "vpc-endpoint"): Kind(
+    ("ec2", "vpc-endpoint"): Query(
         "ec2:DescribeVpcEndpoints", _by("vpc-endpoint-id"), "VpcEndpoints", "State", _DELETED
     ),
-    ("ec2", "security-group"): Kind("ec2:DescribeSecurityGroups", _by("group-id"), "SecurityGroups"),
-    ("ec2", "security-group-rule"): Kind(
+    ("ec2", "security-group"): Query("ec2:DescribeSecurityGroups", _by("group-id"), "SecurityGroups"),
+    ("ec2", "security-group-rule"): Query(
         "ec2:DescribeSecurityGroupRules", _by("security-group-rule-id"), "SecurityGroupRules"
     ),
-    ("ec2", "network-interface"): Kind(
+    ("ec2", "network-interface"): Query(
         "ec2:DescribeNetworkInterfaces", _by("network-interface-id"), "NetworkInterfaces", "Status"
     ),
-    ("elasticache", "replicationgroup"): Kind(
+    ("elasticache", "replicationgroup"): Query(
         "elasticache:DescribeReplicationGroups", _name("ReplicationGroupId"), "ReplicationGroups", "Status"
     ),
-    ("elasticache", "cluster"): Kind(
+    ("elasticache", "cluster"): Query(
         "elasticache:DescribeCacheClusters", _name("CacheClusterId"), "CacheClusters", "CacheClusterStatus"
     ),
-    ("elasticache", "parametergroup"): Kind(
+    ("elasticache", "parametergroup"): Query(
         "elasticache:DescribeCacheParameterGroups", _name("CacheParameterGroupName"), "CacheParameterGroups"
     ),
-    ("elasticache", "subnetgroup"): Kind(
+    ("elasticache", "subnetgroup"): Query(
         "elasticache:DescribeCacheSubnetGroups", _name("CacheSubnetGroupName"), "CacheSubnetGroups"
     ),
-    ("elasticache", "user"): Kind("elasticache:DescribeUsers", _name("UserId"), "Users", "Status"),
-    ("elasticache", "usergroup"): Kind("elasticache:DescribeUserGroups", _name("UserGroupId"), "UserGroups", "Status"),
-    ("lambda", "function"): Kind("lambda:GetFunction", _name("FunctionName")),
-    ("logs", "log-group"): Kind(
+    ("elasticache", "user"): Query("elasticache:DescribeUsers", _name("UserId"), "Users", "Status"),
+    ("elasticache", "usergroup"): Query("elasticache:DescribeUserGroups", _name("UserGroupId"), "UserGroups", "Status"),
+    ("lambda", "function"): Query("lambda:GetFunction", _name("FunctionName")),
+    ("logs", "log-group"): Query(
         "logs:DescribeLogGroups", _name("logGroupNamePrefix"), "logGroups", named="logGroupName"
     ),
-    ("elasticloadbalancing", "loadbalancer"): Kind(
+    ("elasticloadbalancing", "loadbalancer"): Query(
         "elasticloadbalancing:DescribeLoadBalancers", _arns("LoadBalancerArns"), "LoadBalancers"
     ),
-    ("elasticloadbalancing", "targetgroup"): Kind(
+    ("elasticloadbalancing", "targetgroup"): Query(
         "elasticloadbalancing:DescribeTargetGroups", _arns("TargetGroupArns"), "TargetGroups"
     ),
-    ("elasticloadbalancing", "listener"): Kind(
+    ("elasticloadbalancing", "listener"): Query(
         "elasticloadbalancing:DescribeListeners", _arns("ListenerArns"), "Listeners"
     ),
-    ("ecs", "cluster"): Kind("ecs:DescribeClusters", _names("clusters"), "clusters", "status", _INACTIVE),
-    ("ecs", "service"): Kind("ecs:DescribeServices", _in_cluster("services"), "services", "status", _INACTIVE),
-    ("ecs", "task"): Kind("ecs:DescribeTasks", _in_cluster("tasks"), "tasks", "lastStatus", frozenset({"STOPPED"})),
+    ("ecs", "cluster"): Query("ecs:DescribeClusters", _names("clusters"), "clusters", "status", _INACTIVE),
+    ("ecs", "service"): Query("ecs:DescribeServices", _in_cluster("services"), "services", "status", _INACTIVE),
+    ("ecs", "task"): Query("ecs:DescribeTasks", _in_cluster("tasks"), "tasks", "lastStatus", frozenset({"STOPPED"})),
     # A revision that nobody knows is a ClientException, whose code says nothing; the ARN of one that is listed is good.
-    ("ecs", "task-definition"): Kind(
+    ("ecs", "task-definition"): Query(
         "ecs:DescribeTaskDefinition", _name("taskDefinition"), "taskDefinition", "status", _DEREGISTERED,
         gone="ClientException",
     ),
-    ("ecr", "repository"): Kind("ecr:DescribeRepositories", _names("repositoryNames"), "repositories"),
-    ("servicediscovery", "namespace"): Kind("servicediscovery:GetNamespace", _name("Id")),
-    ("servicediscovery", "service"): Kind("servicediscovery:GetService", _name("Id")),
-    ("route53", "hostedzone"): Kind("route53:GetHostedZone", _name("Id")),
-    ("iam", "role"): Kind("iam:GetRole", lambda arn: {"RoleName": arn.name.rpartition("/")[2]}),
-    ("s3", ""): Kind("s3:ListBucket", _name("Bucket"), call="head_bucket"),
+    ("ecr", "repository"): Query("ecr:DescribeRepositories", _names("repositoryNames"), "repositories"),
+    ("servicediscovery", "namespace"): Query("servicediscovery:GetNamespace", _name("Id")),
+    ("servicediscovery", "service"): Query("servicediscovery:GetService", _name("Id")),
+    ("route53", "hostedzone"): Query("route53:GetHostedZone", _name("Id")),
+    ("iam", "role"): Query("iam:GetRole", lambda arn: {"RoleName": arn.name.rpartition("/")[2]}),
+    ("s3", ""): Query("s3:ListBucket", _name("Bucket"), call="head_bucket"),
 }  # fmt: skip
 _CLIENTS = {"elasticloadbalancing": "elbv2"}
 GONE = "gone"
@@ -159,12 +159,12 @@ class Alive:
         if text in self._gone:
             return GONE
         arn = Arn.of(text)
-        kind = KINDS.get((arn.service, arn.kind))
-        if kind is None or not self._left:
+        query = QUERIES.get((arn.service, arn.kind))
+        if query is None or not self._left:
             return "AWS still lists it, not checked"
         self._left -= 1
         try:
-            state = self._ask(arn, kind)
+            state = self._ask(arn, query)
         except PassingError:
             raise
         except StepError as error:
@@ -173,27 +173,27 @@ class Alive:
             self._gone.add(text)
         return state
 
-    def _ask(self, arn: Arn, kind: Kind) -> str:
+    def _ask(self, arn: Arn, query: Query) -> str:
         client = self._cloud.client(_CLIENTS.get(arn.service, arn.service))
-        call = kind.call or botocore.xform_name(kind.action.partition(":")[2])
-        with asking("destroy", arn.text, kind.action):
+        call = query.call or botocore.xform_name(query.action.partition(":")[2])
+        with asking("destroy", arn.text, query.action):
             try:
-                answer = getattr(client, call)(**kind.asked(arn))
+                answer = getattr(client, call)(**query.parameters(arn))
             except ClientError as error:
-                if _means_gone(code_of(error), kind):
+                if _means_gone(code_of(error), query):
                     return GONE
                 raise
-        content: Any = answer.get(kind.answer, []) if kind.answer else {}
+        content: Any = answer.get(query.answer, []) if query.answer else {}
         entries = cast("list[dict[str, Any]]", content if isinstance(content, list) else [content])
-        lives = [entry for entry in entries if not kind.named or entry.get(kind.named) == arn.name]
-        states = [_text(entry.get(kind.state, "")) if kind.state else "" for entry in lives]
-        if all(state in kind.dead for state in states):  # of an empty answer, too
+        lives = [entry for entry in entries if not query.named or entry.get(query.named) == arn.name]
+        states = [_text(entry.get(query.state, "")) if query.state else "" for entry in lives]
+        if all(state in query.dead for state in states):  # of an empty answer, too
             return GONE
         return f"it lives ({states[0]})" if states[0] else "it lives"
 
 
-def _means_gone(code: str, kind: Kind) -> bool:
-    return code == kind.gone or "NotFound" in code or code.startswith("NoSuch")
+def _means_gone(code: str, query: Query) -> bool:
+    return code == query.gone or "NotFound" in code or code.startswith("NoSuch")
 
 
 def _text(state: object) -> str:

@@ -7,7 +7,7 @@ import pytest
 from botocore import xform_name
 
 from experiment.aws import leftovers
-from experiment.aws.alive import GONE, KINDS, Alive
+from experiment.aws.alive import GONE, QUERIES, Alive
 from experiment.aws.cloud import Cloud
 from experiment.errors import ExpiredError
 from tests.experiment.conftest import BUCKET, SleepingClock, in_turn, refuse, scripted
@@ -59,22 +59,22 @@ def test_each_service_says_whether_a_thing_lives(
     assert state.startswith(expected) if "not checked" in expected else state == expected
 
 
-@pytest.mark.parametrize(("service", "kind"), KINDS)
+@pytest.mark.parametrize(("service", "kind"), QUERIES)
 def test_every_question_is_one_that_the_service_takes(service: str, kind: str, cloud_of: CloudOf) -> None:
     """A misspelt call or parameter would come up after an hour on AWS; botocore's model knows it now."""
     client = {"elasticloadbalancing": "elbv2"}.get(service, service)
-    asked = KINDS[service, kind]
-    call = asked.call or xform_name(asked.action.partition(":")[2])
+    query = QUERIES[service, kind]
+    call = query.call or xform_name(query.action.partition(":")[2])
     ours = scripted(client, **{call: in_turn(refuse("SomethingNotFoundException"))})
     separator = ":" if service in ("elasticache", "lambda", "logs") else "/"
     name = f"{kind}{separator}x/abcdef" if service == "ecs" and kind != "cluster" else f"{kind}{separator}abcdef"
     arn = f"arn:aws:{service}:{HERE}:{name}" if kind else f"arn:aws:{service}:::abcdef"
     assert Alive(cloud_of(**{client: ours})).state(arn) == GONE
     output = ours.meta.service_model.operation_model(ours.calls[0][0]).output_shape
-    if asked.answer:
-        shape = output.members[asked.answer]
+    if query.answer:
+        shape = output.members[query.answer]
         entry = shape.member if shape.type_name == "list" else shape
-        assert {asked.state, asked.named} - {""} <= set(entry.members)
+        assert {query.state, query.named} - {""} <= set(entry.members)
 
 
 def test_a_bucket_is_asked_for_by_its_name(s3: Any, cloud_of: CloudOf) -> None:
