@@ -1,7 +1,7 @@
-"""The master's container as Systems Manager reaches it: waited for until its agent answers.
+"""Waits until Systems Manager reaches the master's container, and opens a session to it.
 
-ECS starts the SSM agent beside the container, some seconds after it, and begins again when it ends. A service that is
-steady may have a master that no session reaches yet.
+ECS starts the SSM agent some seconds after the container, and restarts it when it ends. So a steady service may have a
+master that no session reaches yet.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from experiment.errors import StepError
 EVERY_S = 5.0
 LIMIT_S = 5 * 60.0
 _AGENT = "ExecuteCommandAgent"
-# SSM's name for it, and that of ECS ExecuteCommand.
+# The error codes of SSM and of ECS ExecuteCommand.
 _NOT_CONNECTED = frozenset({"TargetNotConnected", "TargetNotConnectedException"})
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """SSM's name of the container once its agent runs, else what there is instead."""
+class _AgentState:
+    """SSM's name of the container once its agent runs; before that, what keeps it from running."""
 
     target: str = ""
     instead: str = ""
@@ -31,7 +31,7 @@ class _Seen:
 
 @dataclass(frozen=True)
 class MasterSession:
-    """An SSM session: whom it reaches, and what the session-manager-plugin needs to speak in it."""
+    """An SSM session: its target, and the answer that the session-manager-plugin needs."""
 
     target: str
     answer: dict[str, Any]
@@ -55,7 +55,7 @@ def session(
             answer = _start(cloud, agent.target, step, ports)
             if answer is not None:
                 return MasterSession(agent.target, answer)
-            agent = _Seen(instead=f"its {_AGENT} is RUNNING, but SSM says that {agent.target} is not connected")
+            agent = _AgentState(instead=f"its {_AGENT} is RUNNING, but SSM says that {agent.target} is not connected")
         if cloud.clock() >= until:
             raise StepError(
                 step,
@@ -68,13 +68,13 @@ def session(
         cloud.sleep(EVERY_S)
 
 
-def _look(cloud: Cloud, cluster: str, service: str, step: str) -> _Seen:
-    """The service's newest answer. The ids change with every task, so each look begins with the list of tasks."""
+def _look(cloud: Cloud, cluster: str, service: str, step: str) -> _AgentState:
+    """Look for the running agent. Ids change with every task, so each look begins with the list of tasks."""
     resource = f"service {service}"
     with asking(step, resource, "ecs:ListTasks"):
         tasks = cloud.ecs.list_tasks(cluster=cluster, serviceName=service, desiredStatus="RUNNING")["taskArns"]
     if not tasks:
-        return _Seen(instead="no task is running")
+        return _AgentState(instead="no task is running")
     with asking(step, resource, "ecs:DescribeTasks"):
         described = cloud.ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]
     instead = "ECS does not know its task yet"
@@ -91,15 +91,15 @@ def _look(cloud: Cloud, cluster: str, service: str, step: str) -> _Seen:
         agents = [agent for agent in masters[0].get("managedAgents", []) if agent.get("name") == _AGENT]
         if agents and agents[0].get("lastStatus") == "RUNNING":
             arn = task.get("taskArn", "")
-            return _Seen(target=f"ecs:{cluster}_{arn.rsplit('/', 1)[-1]}_{masters[0].get('runtimeId')}")
+            return _AgentState(target=f"ecs:{cluster}_{arn.rsplit('/', 1)[-1]}_{masters[0].get('runtimeId')}")
         reason = agents[0].get("reason") if agents else None
         state = agents[0].get("lastStatus", "unknown") if agents else "not listed"
         instead = f"its {_AGENT} is {state}" + (f" ({reason})" if reason else "")
-    return _Seen(instead=instead)
+    return _AgentState(instead=instead)
 
 
 def _start(cloud: Cloud, target: str, step: str, ports: dict[str, list[str]]) -> dict[str, Any] | None:
-    """A new session; None while SSM does not see the agent, which ECS may call running some seconds earlier."""
+    """A new session; None while SSM does not see the agent, which ECS reports as running some seconds earlier."""
     with asking(step, target, "ssm:StartSession"):
         try:
             answer = cloud.ssm.start_session(

@@ -1,4 +1,4 @@
-"""Whether a resource that AWS lists by its tags still lives: the service that it belongs to is asked.
+"""Asks a resource's own service whether the resource still exists, for resources that AWS lists by tags.
 
 The tagging API lists "tagged or previously tagged" resources (Resource Groups Tagging API Reference, GetResources): a
 NAT gateway stays listed for about an hour after it was deleted, a task definition as long as its revision is known.
@@ -16,12 +16,12 @@ from experiment.aws.asking import asking, code_of
 from experiment.aws.cloud import Cloud
 from experiment.errors import PassingError, StepError
 
-MOST = 200  # calls in all: a cluster of 500 nodes is not asked for node by node
+MOST = 200  # calls in total: 500 nodes are not asked for one by one
 
 
 @dataclass(frozen=True)
 class Arn:
-    """A resource's name, taken apart: `ec2`, `natgateway`, `nat-0123`."""
+    """A resource's ARN in parts: `ec2`, `natgateway`, `nat-0123`."""
 
     text: str
     service: str
@@ -39,13 +39,13 @@ class Arn:
 
 @dataclass(frozen=True)
 class Query:
-    """How to ask about one type of resource."""
+    """How to ask about one resource type."""
 
     action: str
     """IAM's name of the call."""
     parameters: Callable[[Arn], dict[str, Any]]
     answer: str = ""
-    """Where the resource, or the list that holds it, stands in the answer; empty when an answer is enough."""
+    """The answer's key for the resource or its list; empty when any answer means that it exists."""
     state: str = ""
     dead: frozenset[str] = frozenset()
     named: str = ""
@@ -53,11 +53,11 @@ class Query:
     call: str = ""
     """boto3's name of the call where it does not follow from `action`."""
     gone: str = "404"
-    """An error's code that means gone and does not say so itself."""
+    """An error code that means gone without saying so."""
 
 
 def _by(filter_name: str, *, word: str = "Filters") -> Callable[[Arn], dict[str, Any]]:
-    """EC2's filters: a resource that is gone makes an empty answer instead of an error."""
+    """EC2's filters: a deleted resource gives an empty answer instead of an error."""
     return lambda arn: {word: [{"Name": filter_name, "Values": [arn.name]}]}
 
 
@@ -130,7 +130,7 @@ QUERIES: dict[tuple[str, str], Query] = {
     ("ecs", "cluster"): Query("ecs:DescribeClusters", _names("clusters"), "clusters", "status", _INACTIVE),
     ("ecs", "service"): Query("ecs:DescribeServices", _in_cluster("services"), "services", "status", _INACTIVE),
     ("ecs", "task"): Query("ecs:DescribeTasks", _in_cluster("tasks"), "tasks", "lastStatus", frozenset({"STOPPED"})),
-    # A revision that nobody knows is a ClientException, whose code says nothing; the ARN of one that is listed is good.
+    # An unknown revision gives a ClientException; a listed ARN is well-formed, so here that code means gone.
     ("ecs", "task-definition"): Query(
         "ecs:DescribeTaskDefinition", _name("taskDefinition"), "taskDefinition", "status", _DEREGISTERED,
         gone="ClientException",
@@ -147,7 +147,7 @@ GONE = "gone"
 
 
 class Alive:
-    """Asks about resources, in a bounded number of calls; one that is gone stays gone and is not asked for again."""
+    """Asks about resources with a limited number of calls; never asks again about one that is gone."""
 
     def __init__(self, cloud: Cloud, most: int = MOST) -> None:
         self._cloud = cloud
@@ -155,7 +155,7 @@ class Alive:
         self._gone: set[str] = set()
 
     def state(self, text: str) -> str:
-        """`GONE`, or what is known of the resource: `it lives`, its state, or why it could not be looked at."""
+        """`GONE`, or `it lives` with the resource's state, or why it was not checked."""
         if text in self._gone:
             return GONE
         arn = Arn.of(text)
@@ -187,7 +187,7 @@ class Alive:
         entries = cast("list[dict[str, Any]]", content if isinstance(content, list) else [content])
         lives = [entry for entry in entries if not query.named or entry.get(query.named) == arn.name]
         states = [_text(entry.get(query.state, "")) if query.state else "" for entry in lives]
-        if all(state in query.dead for state in states):  # of an empty answer, too
+        if all(state in query.dead for state in states):  # also true for an empty answer
             return GONE
         return f"it lives ({states[0]})" if states[0] else "it lives"
 

@@ -1,4 +1,4 @@
-"""Asking AWS: whatever boto3 raises becomes an error that says the step, the resource, AWS's words and what to do."""
+"""Turns boto3's errors into errors that name the step, the resource, AWS's message and what to do."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from botocore.exceptions import (
 
 from experiment.errors import ExpiredError, OfflineError, StepError
 
-# What the services call credentials that were good and are no more.
+# The services' codes for expired credentials.
 _EXPIRED_CODES = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired", "ExpiredTokenFault"}
 )
@@ -31,7 +31,7 @@ _REFUSED_CODES = frozenset({"UnrecognizedClientException", "InvalidClientTokenId
 _DENIED_CODES = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
 _SKEW_CODES = frozenset({"RequestTimeTooSkewed", "SignatureDoesNotMatch", "InvalidSignatureException"})
 
-RENEW = "renew the credentials (`aws sso login`, or a new session token), then run the same command again: it goes on"
+RENEW = "renew the credentials (`aws sso login`, or a new session token), then run the same command again: it resumes"
 
 
 def code_of(error: Exception) -> str:
@@ -40,14 +40,14 @@ def code_of(error: Exception) -> str:
 
 
 def is_expired(error: Exception) -> bool:
-    """Whether credentials that worked have ended."""
+    """Whether the credentials expired."""
     if isinstance(error, (CredentialRetrievalError, TokenRetrievalError, SSOError)):
         return True
     return code_of(error) in _EXPIRED_CODES
 
 
 def text_means_expired(text: str) -> bool:
-    """The same from a program's output: Pulumi hands on what AWS said."""
+    """The same for a program's output: Pulumi passes AWS's message on."""
     signs = (*_EXPIRED_CODES, "token included in the request is expired", "refresh cached SSO token")
     return any(sign in text for sign in signs)
 
@@ -60,7 +60,7 @@ _OFFLINE = (
     ReadTimeoutError,
     ResponseStreamingError,
 )
-_AGAIN = "run the same command again: it goes on where it stopped"
+_AGAIN = "run the same command again: it resumes where it stopped"
 _BY_TYPE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (
         (NoCredentialsError, PartialCredentialsError),
@@ -73,7 +73,7 @@ _BY_TYPE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 
 
 def what_to_do(error: Exception, action: str) -> str:
-    """The next step after an error of AWS, for whoever ran the command."""
+    """What the user should do after an error of AWS."""
     code = code_of(error)
     by_code = (
         (_REFUSED_CODES, "these credentials are unknown to AWS: see AWS_PROFILE and `aws sts get-caller-identity`"),
@@ -88,7 +88,7 @@ def what_to_do(error: Exception, action: str) -> str:
 
 @contextmanager
 def asking(step: str, resource: str, action: str = "") -> Generator[None]:
-    """Whatever boto3 raises inside becomes a StepError that says all four things."""
+    """Turn boto3's errors inside the block into StepErrors."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:

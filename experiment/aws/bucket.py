@@ -1,7 +1,6 @@
-"""Run folders in the results bucket: which there are, how far a run is, and its files joined from their segments.
+"""Run folders in the results bucket: lists runs, tells a run's progress, joins its files from segments.
 
-recorder/shipper.py says how they are written. A segment's key names the bytes it holds; nothing else is needed to
-tell a whole file from one with a gap.
+recorder/shipper.py writes them. A segment's key names the bytes it holds, which is enough to find a gap in a file.
 """
 
 import json
@@ -42,13 +41,14 @@ class Listing:
     newest: datetime | None = None
 
     def joined_size(self, name: str) -> int:
-        """How many bytes of a file are there without a gap."""
-        return covered(self.growing.get(name, []))[-1].end if covered(self.growing.get(name, [])) else 0
+        """The number of a file's bytes before the first gap."""
+        segments = covered(self.growing.get(name, []))
+        return segments[-1].end if segments else 0
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """How far a run is, as its bucket tells."""
+    """A run's progress according to its bucket."""
 
     run: dict[str, Any]
     t_s: int
@@ -56,9 +56,9 @@ class Shipped:
     ok: int
     newest: datetime | None
     closed: bool
-    """The master said that everything is in the bucket."""
+    """The master wrote that everything is in the bucket."""
     abandoned: bool
-    """A later master found that this run's was gone."""
+    """A later master found that this run's master was gone."""
 
     @property
     def ended(self) -> str:
@@ -67,7 +67,7 @@ class Shipped:
 
 
 def covered(segments: list[Segment]) -> list[Segment]:
-    """The segments that make up the file from its first byte to the first gap; overlaps come of repeated tries."""
+    """The segments from the file's first byte to the first gap; repeated tries cause overlaps."""
     position = 0
     chosen: list[Segment] = []
     for segment in sorted(segments, key=lambda segment: (segment.start, -segment.end)):
@@ -99,11 +99,11 @@ class RunBucket:
         return sorted(name for name in ids if _RUN_ID.fullmatch(name))
 
     def current(self, stack: str) -> dict[str, Any] | None:
-        """The run that the stack's master last began, from its marker."""
+        """The marker of the run that the stack's master started last."""
         return self.json(f"markers/current-{stack}.json")
 
     def writer(self, run_id: str) -> str:
-        """The ECS task whose master writes a run; empty when it did not say."""
+        """The ECS task that writes a run; empty when unknown."""
         return str((self.json(f"runs/{run_id}/claim.json") or {}).get("task") or "")
 
     def json(self, key: str) -> dict[str, Any] | None:
@@ -145,7 +145,7 @@ class RunBucket:
         return listing
 
     def progress(self, run_id: str) -> Shipped:
-        """How far a run is: run.json, and the last row of the last segment of seconds.csv."""
+        """A run's progress, from run.json and the last row of seconds.csv."""
         listing = self.listing(run_id)
         run = self.json(listing.whole["run.json"]) if "run.json" in listing.whole else None
         t_s, offered, ok = -1, 0, 0
@@ -166,9 +166,9 @@ class RunBucket:
         )
 
     def fetch(self, run_id: str, into: Path) -> list[str]:
-        """Join a run's files in a folder; what is there already is kept, so an interrupted fetch goes on.
+        """Join a run's files in a folder; bytes that are there already are kept, so an interrupted fetch resumes.
 
-        Returns what is missing, a sentence each; empty when the bucket holds the run from its first byte to its last.
+        Returns a sentence for each missing part; empty when the bucket holds the whole run.
         """
         listing = self.listing(run_id)
         if not listing.growing and not listing.whole:
@@ -196,7 +196,7 @@ class RunBucket:
 
     def _against_the_masters_word(self, listing: Listing) -> list[str]:
         if "evidence.json" not in listing.whole:
-            return ["evidence.json is missing: the master did not say that everything was sent"]
+            return ["evidence.json is missing: the master did not confirm that everything was sent"]
         evidence = self.json(listing.whole["evidence.json"]) or {}
         missing = [
             f"{name}: {listing.joined_size(name)} of {size} bytes"

@@ -1,4 +1,4 @@
-"""The AWS account as the experiment sees it: clients that retry, credentials that may be renewed, clocks."""
+"""The AWS account: clients that retry, credentials that can be renewed, AWS's clock."""
 
 import threading
 import time
@@ -35,7 +35,7 @@ CONFIG = Config(
 )
 # The audit of 5,000 sessions may take most of the function's own limit; Lambda answers when it is done.
 _INVOKE_CONFIG = CONFIG.merge(Config(read_timeout=320))
-# How long a network that worked before is waited for; AWS goes on meanwhile.
+# How long to wait for a network that worked before; AWS continues meanwhile.
 OFFLINE_S = 15 * 60.0
 PRICING_REGION = "us-east-1"  # the Price List API answers in three regions only, for all of them
 
@@ -49,14 +49,14 @@ class ClockOffset:
 
     @property
     def known_wrong(self) -> bool:
-        """This machine's clock is off by more than the measurement could hide, and by enough to matter."""
+        """Whether this machine's clock is off by more than the uncertainty and a second."""
         return abs(self.seconds) - self.uncertainty_s > 1.0
 
 
 class Cloud:
     """One region of one account.
 
-    Clients are made when first asked for, and made anew after `renew`, which reads profiles and environment again.
+    Creates clients on first use, and again after `renew`, which reads profiles and environment again.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Cloud:
 
     @property
     def session(self) -> boto3.Session:
-        """The credentials and settings of now."""
+        """The current credentials and settings."""
         if self._session is None:
             with asking("credentials", f"profile {self.profile or 'default'}"):
                 self._session = boto3.Session(region_name=self.region, profile_name=self.profile)
@@ -96,7 +96,7 @@ class Cloud:
         """A boto3 client by its service's name."""
         if name in self._given:
             return self._given[name]
-        with self._making:  # a client may serve many threads, a session that makes one may not
+        with self._making:  # clients are thread-safe, the session that makes them is not
             if name not in self._clients:
                 config = _INVOKE_CONFIG if name == "lambda" else CONFIG
                 region = PRICING_REGION if name == "pricing" else self.region
@@ -177,13 +177,13 @@ class Cloud:
         return self.clock_offset
 
     def now(self) -> float:
-        """Unix seconds by AWS's clock, which is the masters' too; corrected only when this machine's is known wrong."""
+        """Unix seconds by AWS's clock, which the master has; this machine's, unless that is known to be wrong."""
         offset = self.clock_offset
         return self.clock() + (offset.seconds if offset.known_wrong else 0.0)
 
     def patiently(self, ask: Callable[[], T], say: Callable[[str], None], patience_s: float) -> T:
-        """Ask; wait up to `patience_s` for credentials that ended, and for a network that worked before."""
-        since: float | None = None  # an audit asks for minutes before anything goes wrong: that is no waiting
+        """Ask; wait up to `patience_s` for renewed credentials, and for a network that worked before."""
+        since: float | None = None  # waiting begins at the first failure, not when a long call began
         while True:
             try:
                 answer = ask()
@@ -193,7 +193,7 @@ class Cloud:
                 now = self.clock()
                 if since is None and limit_s > 0:
                     todo = "Renew the credentials in another terminal" if expired else "Waiting for the network"
-                    say(f"{error.said}. {todo}: this goes on by itself within {max(1, round(limit_s / 60))} min")
+                    say(f"{error.said}. {todo}: this resumes by itself within {max(1, round(limit_s / 60))} min")
                 since = now if since is None else since
                 if now - since >= limit_s:
                     raise

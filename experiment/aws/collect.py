@@ -1,4 +1,4 @@
-"""From the bucket and CloudWatch to a run folder on this machine, complete enough to outlive the stack."""
+"""Copies a run from the bucket and CloudWatch into a run folder on this machine."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from experiment.errors import PassingError, StepError
 
 @dataclass(frozen=True)
 class Collected:
-    """The folder, and what it lacks."""
+    """The folder, and what is missing in it."""
 
     folder: Path
     missing: list[str]
@@ -31,14 +31,14 @@ def collect(
     why_no_stack: str,
     say: Callable[[str], None],
 ) -> Collected:
-    """Fetch a run into `runs/<run id>`; an interrupted fetch goes on where it stopped.
+    """Fetch a run into `runs/<run id>`; an interrupted fetch resumes where it stopped.
 
-    Only the bucket is indispensable. What else cannot be had (an action that is not allowed, a stack that is gone:
-    `why_no_stack`) is named in `missing`.
+    Only the bucket is required. `missing` names everything else that could not be fetched, because an action is not
+    allowed or the stack is gone (`why_no_stack`).
     """
     folder = runs / run_id
     if runfolder.holds_run(folder):
-        say(f"{folder} is there already; remove it to collect it anew")
+        say(f"{folder} exists already; remove it to collect it again")
         missing: Any = runfolder.read_run(folder).get("missing", [])
         return Collected(folder, list(missing))
     runs.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def collect(
             f"look at the log group of the load; what there is lies in {partial}",
         )
     if runfolder.read_run(partial).get("ended") == "running":
-        missing.append("run.json still says that the run goes on: its master ended without closing it")
+        missing.append("run.json still has ended = running: its master ended without closing it")
         runfolder.update_run(partial, {"ended": "interrupted"})
     if why_no_stack:
         missing.append(f"settings, {metrics.METRICS_FILE}: {why_no_stack}")
@@ -66,7 +66,7 @@ def collect(
 
 
 def _joined(bucket: RunBucket, run_id: str, partial: Path) -> list[str]:
-    """The run's files as the bucket has them, once: from here on lines of this machine are added to them."""
+    """Join the bucket's files once; later steps append lines to them."""
     mark = partial / ".joined.json"
     try:
         return list(json.loads(mark.read_text(encoding="utf-8")))
@@ -79,10 +79,10 @@ def _joined(bucket: RunBucket, run_id: str, partial: Path) -> list[str]:
 def _from_cloudwatch(
     cloud: Cloud, exports: Mapping[str, Any], folder: Path, missing: list[str], say: Callable[[str], None]
 ) -> None:
-    """Node metrics that the master could no longer write, and the dashboard's."""
+    """Add node metrics that the master could not write any more, and the dashboard's metrics."""
 
     def lack(name: str, error: StepError) -> None:
-        """Go on without it, but not for want of credentials or network: they come back, and then it can be had."""
+        """Continue without this part, unless credentials or network failed: a later try can still get it."""
         if isinstance(error, PassingError):
             raise error
         missing.append(f"{name}: {error.resource}: {error.said}")

@@ -1,4 +1,4 @@
-"""What a run cost, from what CloudWatch counted and the hours that its stack exists."""
+"""What a run cost: CloudWatch's counts and the hours that its stack exists."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the declared load amounts to: how long, how many arrivals, how many a second at most."""
+"""The declared load: duration, number of arrivals, peak rate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class LoadFacts:
 
 
 def schedule(settings: Settings, root: Path) -> Schedule:
-    """Of the profile that the stack's settings name, as the generator will read it."""
+    """The schedule of the stack's profile, as the generator will read it."""
     try:
         profile = profiles.load(
             settings.load_profile,
@@ -33,7 +33,7 @@ def schedule(settings: Settings, root: Path) -> Schedule:
 
 
 def facts(settings: Settings, root: Path) -> LoadFacts:
-    """What quotas and prices depend on."""
+    """The figures that quotas and prices depend on."""
     planned = schedule(settings, root)
     peak = max(float(max(phase.rate_from, phase.rate_to)) for phase in planned.phases)
     return LoadFacts(planned.total, float(planned.duration_s), peak)

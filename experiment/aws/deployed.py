@@ -1,4 +1,4 @@
-"""A stack as far as it can be asked: what it exports and where it is, or why there is only a bucket of it."""
+"""A deployed stack: its exports and region, or why only its bucket is available."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,17 +9,17 @@ from experiment.errors import StepError
 
 @dataclass(frozen=True)
 class Deployed:
-    """What every step may build on."""
+    """What every step uses."""
 
     exports: dict[str, Any]
     region: str | None
     profile: str | None
     why_not: str = ""
-    """Why only the bucket can be asked; empty while the stack stands."""
+    """Why only the bucket is available; empty while the stack stands."""
 
 
 def look(engine: Engine, bucket: str, region: str) -> Deployed:
-    """The stack as Pulumi knows it now. A named bucket is enough; the stack is used if the bucket is its."""
+    """The stack as Pulumi knows it now. A named bucket suffices; the stack is used only if the bucket belongs to it."""
     try:
         (configured, profile), exports = engine.region(), engine.exports()
     except StepError as error:

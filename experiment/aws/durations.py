@@ -1,4 +1,4 @@
-"""How long each step is expected to take, and where the figure comes from. Nothing here was measured on AWS by us.
+"""How long each step is expected to take, with the source of the figure. We measured none of them on AWS.
 
 docs/aws.md lists the same sources for a reader.
 """

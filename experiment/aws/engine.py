@@ -1,4 +1,4 @@
-"""Pulumi's Automation API, as little of it as the experiment needs; every failure of the CLI becomes a StepError."""
+"""The part of Pulumi's Automation API that the experiment needs; every CLI failure becomes a StepError."""
 
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -65,7 +65,7 @@ class Engine:
         return {str(kind): count for kind, count in (result.summary.resource_changes or {}).items()}
 
     def refresh(self) -> None:
-        """Let Pulumi's state agree with what AWS has."""
+        """Update Pulumi's state from AWS."""
         with self._asking("refresh"):
             self.open().refresh(on_output=self._say, color="never")
 
@@ -80,7 +80,7 @@ class Engine:
             return {name: output.value for name, output in self.open().outputs().items()}
 
     def retained(self, kind: str) -> dict[str, bool]:
-        """URN -> whether `destroy` leaves the resource standing, by Pulumi's state; of types that begin with `kind`."""
+        """For types that begin with `kind`: URN -> whether `destroy` keeps the resource, from Pulumi's state."""
         with self._asking("state"):
             deployment: Any = self.open().export_stack().deployment or {}
         return {
@@ -116,18 +116,18 @@ class Engine:
         except automation.CommandError as error:
             text = str(error)
             if text_means_expired(text):
-                raise ExpiredError(step, resource, _told(text), RENEW) from error
+                raise ExpiredError(step, resource, _error_lines(text), RENEW) from error
             if "PULUMI_CONFIG_PASSPHRASE" in text:
                 raise UsageError(
                     step, resource, "no passphrase for its secrets", "set PULUMI_CONFIG_PASSPHRASE"
                 ) from None
             raise StepError(
-                step, resource, _told(text), "put that right, then run the same command again: it goes on"
+                step, resource, _error_lines(text), "fix that, then run the same command again: it resumes"
             ) from error
 
 
-def _told(text: str) -> str:
-    """What the CLI's output says of its failure: its Diagnostics but for the warnings, else its lines with `error`."""
+def _error_lines(text: str) -> str:
+    """The CLI's error messages: its Diagnostics without warnings, else its lines with `error`."""
     section = re.search(
         r"^\s*Diagnostics:\n(.*?)(?=^\s*(?:Outputs|Resources|Duration|Policies)\b|\Z)", text, re.MULTILINE | re.DOTALL
     )

@@ -1,4 +1,4 @@
-"""What a destroyed stack left behind: found by its tags and in its network, asked for one by one, never touched."""
+"""Finds what a destroyed stack left behind, by its tags and in its network; changes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ _FUNCTIONS_OWN = "AWS removes a function's network interfaces up to 45 min after
 
 @dataclass(frozen=True)
 class Leftover:
-    """One resource that is still there, or that AWS lists and nobody could look at."""
+    """A resource that still exists, or that AWS lists and could not be checked."""
 
     name: str
     why: str
 
 
 def destroy(stack: Stack, *, keep: bool) -> None:
-    """Remove the stack, then say what of it still lives. `keep` is keepResults as it is set now."""
+    """Remove the stack, then say what still exists. `keep` is the present value of keepResults."""
     vpc_id = str(stack.engine.exports().get("vpcId", ""))
     _keep_or_not(stack, keep=keep)
     try:
         stack.engine.destroy()
     except StepError:
-        _say(stack, interfaces(stack.cloud, vpc_id))  # what most often holds a destroy up
+        _say(stack, interfaces(stack.cloud, vpc_id))  # the usual reason for a failed destroy
         raise
     stack.look_again()
     left = stack.patiently(lambda: find(stack.cloud, stack.project, stack.name, keeps_results=keep, vpc_id=vpc_id))
@@ -39,12 +39,12 @@ def destroy(stack: Stack, *, keep: bool) -> None:
 
 
 def _keep_or_not(stack: Stack, *, keep: bool) -> None:
-    """Let Pulumi's state agree with keepResults: `destroy` reads the state, where the last `up` wrote it."""
+    """Bring keepResults into Pulumi's state: `destroy` uses the value that the last `up` wrote there."""
     retained = stack.engine.retained("aws:s3/")
     if any(kept != keep for kept in retained.values()):
         stack.screen.say(
             f"keepResults is {str(keep).lower()} and was deployed as {str(not keep).lower()}: "
-            "`pulumi up` of the bucket first, for destroy goes by what is deployed"
+            "updating the bucket first, because destroy uses the deployed value"
         )
         stack.engine.up(only=sorted(retained))
 
@@ -55,7 +55,7 @@ def _say(stack: Stack, left: Sequence[Leftover]) -> None:
 
 
 def find(cloud: Cloud, project: str, stack: str, *, keeps_results: bool, vpc_id: str = "") -> list[Leftover]:
-    """What still lives. Deletions take a while, so it is asked several times."""
+    """What still exists. Deletions take a while, so it asks several times."""
     alive = Alive(cloud)
     left: list[Leftover] = []
     for attempt in range(_TRIES):
@@ -79,7 +79,7 @@ def find(cloud: Cloud, project: str, stack: str, *, keeps_results: bool, vpc_id:
 
 
 def interfaces(cloud: Cloud, vpc_id: str) -> list[Leftover]:
-    """The network interfaces of the stack's VPC: those of its functions carry no tag and hold subnets and groups."""
+    """The VPC's network interfaces: a function's have no tags, and block the deletion of subnets and groups."""
     if not vpc_id:
         return []
     with asking("destroy", f"network interfaces of {vpc_id}", "ec2:DescribeNetworkInterfaces"):

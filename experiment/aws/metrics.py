@@ -1,4 +1,4 @@
-"""CloudWatch's metrics of a run: the minutes that the master no longer could record, and the dashboard's."""
+"""A run's CloudWatch metrics: minutes that the master could not record any more, and the dashboard's."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from experiment.aws.cloud import Cloud
 from experiment.errors import StepError
 from recorder.cachegroup import PERIOD_S, Group, ServerRows, metric_queries, metric_values
 
-# A minute's values come one to three minutes after it (recorder/cachegroup.py).
+# A minute's values arrive one to three minutes later (recorder/cachegroup.py).
 PUBLISHED_S = 180.0
 METRICS_FILE = "metrics.jsonl"
 _QUERIES_PER_CALL = 500  # GetMetricData's limit
@@ -44,7 +44,7 @@ _NODE = {
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of one thing."""
+    """One metric of one resource."""
 
     namespace: str
     name: str
@@ -64,7 +64,7 @@ class Metric:
 def balancer_suffix(cloud: Cloud, dns_name: str) -> str | None:
     """The load balancer's name as CloudWatch knows it (`app/name/id`); None when it is gone.
 
-    Not by its tags: AWS lists a stack's earlier balancers by them, too.
+    Does not look for its tags, because AWS also lists a stack's earlier balancers by them.
     """
     with asking("collect", f"load balancer {dns_name}", "elasticloadbalancing:DescribeLoadBalancers"):
         pages = cloud.balancers.get_paginator("describe_load_balancers").paginate()
@@ -117,7 +117,7 @@ def ask(cloud: Cloud, queries: Sequence[dict[str, Any]], start: float, end: floa
 
 
 def span(run: dict[str, Any], now: float) -> tuple[float, float]:
-    """The minutes that a run touched, in Unix seconds, with one more at its end."""
+    """The minutes that a run touched plus one at its end, as Unix seconds."""
     started = float(run["started_at_unix_s"])
     return started // PERIOD_S * PERIOD_S, min((_end(run) // PERIOD_S + 2) * PERIOD_S, now // PERIOD_S * PERIOD_S)
 
@@ -130,7 +130,7 @@ def _end(run: dict[str, Any]) -> float:
 
 
 def wait_until_published(cloud: Cloud, run: dict[str, Any], say: Callable[[str], None]) -> None:
-    """Wait for the values of the run's last minute: collected at once, its end would be lacking for good."""
+    """Wait for the values of the run's last minute; collected earlier, they would be missing for ever."""
     rest = (_end(run) // PERIOD_S + 1) * PERIOD_S + PUBLISHED_S - cloud.now()
     if rest > 0:
         say(f"{rest:.0f} s until CloudWatch has the run's last minute")
@@ -138,7 +138,7 @@ def wait_until_published(cloud: Cloud, run: dict[str, Any], say: Callable[[str],
 
 
 def complete_servers(cloud: Cloud, folder: Path, group: Group, run: dict[str, Any]) -> int:
-    """Append the minutes that server.jsonl lacks; returns how many rows."""
+    """Append the minutes missing from server.jsonl; returns the number of rows."""
     rows = ServerRows(float(run["started_at_unix_s"]))
     rows.resume(runfolder.read_lines(folder, runfolder.SERVER))
     nodes = [node for shard in group.shards for node in shard.nodes]
@@ -146,7 +146,7 @@ def complete_servers(cloud: Cloud, folder: Path, group: Group, run: dict[str, An
     if not nodes or start >= end:
         return 0
     values = metric_values(nodes, ask(cloud, metric_queries(nodes), start, end))
-    # Far enough in the future that nothing is waited for: what is not there by now does not come.
+    # A time far in the future, so that no minute is held back for values that may still arrive.
     new = rows.take(group, values, end + 3600)
     for row in new:
         runfolder.append_line(folder, runfolder.SERVER, row)
@@ -154,7 +154,7 @@ def complete_servers(cloud: Cloud, folder: Path, group: Group, run: dict[str, An
 
 
 def keep(cloud: Cloud, folder: Path, metrics: Sequence[Metric], run: dict[str, Any]) -> list[dict[str, Any]]:
-    """Write metrics.jsonl anew: a line per metric and minute."""
+    """Write metrics.jsonl: a line per metric and minute."""
     start, end = span(run, cloud.now())
     lines: list[dict[str, Any]] = []
     if metrics and start < end:

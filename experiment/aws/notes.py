@@ -1,4 +1,4 @@
-"""What run.json says of a run on AWS that the load generator could not know."""
+"""Keys of run.json that the load generator cannot know on AWS."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from infra.settings import Settings, shown
 
 
 def of_settings(settings: Settings, *, shards_at_start: int | None) -> dict[str, Any]:
-    """The stack's settings, no secret among them, with the shards that the run began with, whatever was set since."""
+    """The stack's settings without secrets; shardCount as it was when the run began."""
     engine, _, version = settings.cache_engine.partition(" ")
     began = {} if shards_at_start is None else {"shardCount": shards_at_start}
     return {
@@ -18,11 +18,11 @@ def of_settings(settings: Settings, *, shards_at_start: int | None) -> dict[str,
 
 
 def reshard_of(events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The run's reshard as its events tell it, whoever asked for it; keys that nobody knows are left out."""
+    """The run's reshard according to its events, whoever requested it; without unknown keys."""
     requested = next((event for event in events if event.get("event") == "reshard.requested"), None)
     if requested is None:
         return None
-    # The master's own first event does not know the target yet; after a failure AWS tells the shards of before.
+    # The master's own first event has no target yet; after a failure AWS reports the shards of before.
     ends = ("reshard.requested", "slots.started", "reshard.finished")
     to = next((event["to"] for event in events if event.get("event") in ends and "to" in event), None)
     reshard = {"from": requested.get("from"), "to": to, "at_s": requested.get("t_s"), "migration": "ElastiCache"}

@@ -1,10 +1,10 @@
-"""What the deployer's policy is made with: the ARNs of what the stack names, and what cannot be limited, and why."""
+"""Data for the deployer's policy: ARNs of resources that the stack names; actions that cannot be limited, and why."""
 
 from infra.naming import SUFFIX
 
 # What Pulumi's random suffix looks like: a hyphen and seven characters.
 RANDOM = "-" + "?" * (SUFFIX - 1)
-# Types whose physical name is a property that the program sets, and not its own name with a random suffix.
+# Types whose physical name is an input, instead of the Pulumi name with a random suffix.
 NAME_GIVEN = {"aws:ecs/taskDefinition:TaskDefinition": "family"}
 
 _CLUSTER = "aws:ecs/cluster:Cluster"
@@ -51,7 +51,7 @@ NAMED: dict[str, tuple[tuple[str, ...], str]] = {
 # The condition key that says which service a role is for.
 SERVICE_KEY = {"iam:PassRole": "iam:PassedToService", "iam:CreateServiceLinkedRole": "iam:AWSServiceName"}
 
-# Readings that are allowed whole: a later version of the provider may read more, and one that is refused fails `up`.
+# Reads that are allowed as a group: a later provider may read more, and one refused read fails `up`.
 READ_WHOLE = (
     "ec2:Describe*",
     "ecs:Describe*",
@@ -66,7 +66,7 @@ _IN_YOUR_NAME = (
     "is made up, and Route 53 knows no tags in conditions"
 )
 _UNMARKED = "servicediscovery/tags_gen.go: updateTags, and the creating call; the reference names no resource for it"
-# What makes, changes or deletes and is not limited to what the stack made, each with the provider's line.
+# Writes that are not limited to the stack's own resources, each with the provider's function that calls it.
 WIDE = {
     "ec2:AllocateAddress": "ec2/ec2_eip.go: resourceEIPCreate; AWS may check Amazon's own pool, which has no tags",
     "ec2:CreateNetworkInterface": "elasticache/replication_group.go: CreateReplicationGroup; the reference names it as "

@@ -1,6 +1,6 @@
-"""The place "AWS": the deployed stack, its load and its reshard, as the driver of an experiment uses them.
+"""The place "AWS": the deployed stack, its load and its reshard.
 
-What was started there goes on without this machine, so every step finds out first what is already done.
+What was started there continues without this machine, so every step first checks what is done already.
 """
 
 import json
@@ -23,16 +23,16 @@ from experiment.state import State
 
 T = TypeVar("T")
 
-# The master sends every five seconds; after this long something is wrong with it.
+# The master sends every five seconds; a master that is silent for so long may be gone.
 SILENT_S = 120.0
 GIVE_UP_S = 15 * 60.0
 CLOSING_S = 180.0
-# The reshard has its place in the run: it does not wait for a master that cannot be told.
+# The reshard has its planned time: it does not wait longer for an unreachable master.
 TELL_S = 15.0
 
 
 class Aws:
-    """One stack on AWS. `sure`: remove it also when a run is not collected."""
+    """One stack on AWS. `sure`: remove it even if a run is not collected."""
 
     name = "aws"
     outlives_command = True
@@ -53,7 +53,7 @@ class Aws:
         del moves  # AWS moves slots by itself
         stack = self._stack
         if self._state.get("destroyed_unix_s"):
-            self._state.renew()  # what was noted belongs to a stack that is gone
+            self._state.renew()  # the saved state belongs to a destroyed stack
             self._state.begin("up")
         stack.engine.open(create=True)
         changes = stack.engine.up()
@@ -61,7 +61,7 @@ class Aws:
         stack.look_again()
 
     def fill(self, moves: Sequence[Move]) -> None:
-        """Nothing has to be there before the load."""
+        """Nothing: the load needs no data beforehand."""
 
     def start(self, emit: Emit) -> Started:
         """Start the load, or find the run that has begun."""
@@ -74,13 +74,13 @@ class Aws:
     # -- under load
 
     def progress(self) -> Progress:
-        """How far the run is, as its bucket tells; once it is over, the master's last word is waited for."""
+        """The run's progress according to its bucket; at its end, waits until the master has sent everything."""
         self._measure_clock()
         run_id, bucket = str(self._state.get("run_id")), self._stack.bucket("wait")
         shipped = self._ask(lambda: bucket.progress(run_id))
         ended = "" if shipped.ended == "running" else shipped.ended
         if not ended and self._is_silent(run_id, shipped):
-            self._screen.say("the master is gone and left the run half written; what there is can be collected")
+            self._screen.say("the master is gone and did not finish writing the run; collect what there is")
             ended = "interrupted"
         elif ended:
             self._wait_until_closed(bucket, run_id)
@@ -97,20 +97,20 @@ class Aws:
         )
 
     def _is_silent(self, run_id: str, shipped: Shipped) -> bool:
-        """Whether nothing came for a while and the task that wrote is no more."""
+        """Whether nothing arrived for a while and the task that wrote has ended."""
         if shipped.newest is None:
             return False
         silent_s = self.now() - shipped.newest.timestamp()
         if silent_s < SILENT_S:
             return False
-        # Who may read no more than the bucket waits longer.
+        # With access to the bucket only, the task cannot be checked: wait longer.
         writer = "" if self._stack.deployed.why_not else self._ask(lambda: self._stack.bucket("wait").writer(run_id))
         if writer and not self._ask(lambda: tunnel.task_runs(self._stack.cloud, writer)):
             return True
         return silent_s > GIVE_UP_S
 
     def _wait_until_closed(self, bucket: RunBucket, run_id: str) -> None:
-        """The master's last word comes some seconds after the run's end, or when a reshard under way is over."""
+        """Wait for the master's last object: seconds after the run's end, or at the end of a reshard in progress."""
         until = self._stack.cloud.clock() + CLOSING_S
         while True:
             shipped = self._ask(lambda: bucket.progress(run_id))
@@ -121,24 +121,24 @@ class Aws:
             self.sleep(self.poll_s)
 
     def shards_before(self, move: Move) -> int | None:
-        """How many shards own slots, by what the replication group says now."""
+        """How many shards own slots, according to the replication group."""
         self._measure_clock()
         return Resharder(self._stack).shards_before(move.to)
 
     def change(self, move: Move, emit: Emit, watch: Callable[[], Progress]) -> None:
-        """Ask Pulumi for the change, and believe only what the replication group then is."""
-        del watch  # its own progress is drawn
+        """Ask Pulumi for the change; only the replication group's own state counts as success."""
+        del watch  # Resharder shows its own progress
         self._measure_clock()
         reshard = self._state.get("move") or {}
         if reshard.get("to", move.to) != move.to:
-            problem = f"a reshard to {reshard['to']} shard(s) is not over"
+            problem = f"a reshard to {reshard['to']} shard(s) is still in progress"
             raise UsageError("reshard", "the replication group", problem, f"--to {reshard['to']}")
         Resharder(self._stack).change(move.to, emit)
 
     def tell(self, event: str, fields: Mapping[str, object]) -> bool:
-        """Let the master know when the reshard was asked for: it then keeps single arrivals.
+        """Tell the master of the request for a reshard: it then keeps single arrivals.
 
-        It sees everything else by itself, and a port-forward takes seconds.
+        The master sees other events by itself, and a port-forward takes seconds.
         """
         if event != "reshard.requested":
             return False
@@ -154,12 +154,12 @@ class Aws:
         return True
 
     def note(self, notes: Mapping[str, object]) -> None:
-        """Nothing is told now: the state on disk has the notes until the run is collected."""
+        """Nothing: the state on disk keeps the notes until the run is collected."""
 
     # -- after the load
 
     def collect(self) -> Path:
-        """Bring the run folder here, with what CloudWatch holds of it."""
+        """Fetch the run folder, and CloudWatch's data of the run."""
         stack, run_id = self._stack, str(self._state.get("run_id"))
         shipped = self._ask(lambda: stack.bucket("collect").progress(run_id))
         if shipped.run and shipped.ended == "running" and not self._is_silent(run_id, shipped):
@@ -180,7 +180,7 @@ class Aws:
         return collected.folder
 
     def facts(self, folder: Path) -> dict[str, object]:
-        """Settings, engine, function, the reshard as it was, and what the run cost; said once, and then kept."""
+        """Settings, engine, function, the actual reshard and the cost; empty if the folder has them already."""
         stack = self._stack
         if "experiment" in runfolder.read_run(folder):
             return {}
@@ -195,7 +195,7 @@ class Aws:
             "clock_offset_s": round(stack.cloud.clock_offset.seconds, 3),
             "region": stack.cloud.region,
         }
-        # Of a stack that was deployed by hand only the run itself is known to have been paid for.
+        # For a stack that was deployed by hand, only the run's own hours are known.
         since = self._state.began_at("up")
         cost = costs.of_run(stack, folder, since, shards=int((reshard or {}).get("to") or 0))
         self._screen.say("cost so far and of the destroy: " + cost.sentence())
@@ -214,7 +214,7 @@ class Aws:
                 payload = json.dumps({"sessions": list(sessions)}).encode()
                 answer = self._stack.cloud.functions.invoke(FunctionName=str(function), Payload=payload)
                 body = answer["Payload"].read()
-            again = "see its log group, then run `python -m experiment audit` again: it goes on"
+            again = "see its log group, then run `python -m experiment audit` again: it resumes"
             if answer.get("FunctionError"):
                 raise StepError("audit", resource, f"it failed: {body[:500].decode(errors='replace')}", again)
             try:
@@ -228,7 +228,7 @@ class Aws:
         return self._ask(invoke)
 
     def down(self) -> None:
-        """Remove the stack, then list what of it still lives."""
+        """Remove the stack, then list what still exists."""
         stack, settings = self._stack, self._stack.settings
         run_id = self._state.get("run_id")
         if run_id and not self._state.done("collect") and not self._sure:
@@ -239,21 +239,21 @@ class Aws:
         self._state.save(destroyed_unix_s=self._stack.cloud.clock())
 
     def standing(self) -> str:
-        """What is running and costs money, and how to go on or stop it; empty when nothing is."""
+        """What runs and costs money, and how to resume or stop it; empty when nothing does."""
         state = self._state
         if not state.began_at("up") or (state.get("destroyed_unix_s") and not state.done("up")):
             return ""
         price = state.get("usd_per_hour")
-        costs_text = f"about ${price:.2f} an hour" if price else "at a price that could not be found out"
-        lines = [f"Stack {self._stack.name} is up, or partly so, and costs money: {costs_text}."]
+        costs_text = f"about ${price:.2f} an hour" if price else "at an unknown price"
+        lines = [f"Stack {self._stack.name} is up, at least partly, and costs money: {costs_text}."]
         if state.get("run_id") and not state.done("wait"):
-            lines.append(f"Run {state.get('run_id')} goes on by itself, and is written to the bucket.")
+            lines.append(f"Run {state.get('run_id')} continues by itself and is written to the bucket.")
         if reshard := state.get("move"):
-            lines.append(f"The reshard from {reshard['from']} to {reshard['to']} shard(s) goes on at AWS by itself.")
-        lines.append("To go on: the same command again. To stop it all: python -m experiment destroy")
+            lines.append(f"The reshard from {reshard['from']} to {reshard['to']} shard(s) continues at AWS by itself.")
+        lines.append("To resume: the same command again. To stop everything: python -m experiment destroy")
         return "\n".join(lines)
 
-    # -- what every step uses
+    # -- used by every step
 
     def now(self) -> float:
         """AWS's clock, which is the masters' too."""

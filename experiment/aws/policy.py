@@ -1,8 +1,8 @@
-"""The least-privilege policy for whoever deploys: made from the table of API calls and the declared resources.
+"""Makes the deployer's least-privilege policies from the table of API calls and the declared resources.
 
-Where the stack names a thing its ARN limits the action, elsewhere the tags Project and Stack do; permissions.WIDE
-lists what neither can limit. A policy that refuses `up` halfway is worse than a wide one, so that what is not sure to
-bear a name or tag at the call is wide and listed.
+An action is limited by ARN where the stack names the resource, elsewhere by the tags Project and Stack;
+permissions.WIDE lists actions that neither can limit. A policy that fails `up` halfway is worse than a wide one, so an
+action whose resource may lack name or tag at the time of the call is wide, and listed.
 """
 
 import json
@@ -19,11 +19,11 @@ from experiment.errors import OK, StepError
 from infra import settings as stack_settings
 from infra.naming import named
 
-# IAM counts a managed policy's characters without white space.
+# IAM's limit for a managed policy, in characters without white space.
 LIMIT = 6144
 
 Policy = dict[str, Any]
-# Settings under which the program declares every resource that gives a name.
+# With these settings the program declares every resource that has a name.
 EVERYTHING = {"budgetUsd": 1, "budgetEmail": "nobody@example.com"}
 _ANY = ("*",)
 _READS = ("Describe", "Get", "List", "View", "StartQuery")
@@ -49,7 +49,7 @@ class DeclaredResource(Protocol):
 
 
 class Writer:
-    """Turns calls into statements; those that have resources and condition in common share one."""
+    """Turns calls into statements; calls with the same resources and condition share one."""
 
     def __init__(
         self, declared: Iterable[DeclaredResource], project: str, stack: str, rows: Mapping[str, TypeRow]
@@ -68,7 +68,7 @@ class Writer:
         self._resources: dict[tuple[str, str], set[str]] = {}
 
     def statements(self) -> list[Policy]:
-        """One statement for each way to limit an action."""
+        """One statement for each way of limiting actions."""
         for row in self._rows.values():
             for call in row:
                 for target in call.targets:
@@ -76,7 +76,7 @@ class Writer:
         written: list[Policy] = []
         for (sid, condition), actions in sorted(self._actions.items()):
             if not self._resources[sid, condition]:
-                continue  # nothing is declared that has this name
+                continue  # no declared resource has this name
             statement: Policy = {
                 "Sid": sid,
                 "Effect": "Allow",
@@ -109,7 +109,7 @@ class Writer:
     def _named(
         self, call: ProviderCall, target: CallTarget
     ) -> tuple[str, str, list[str], Mapping[str, list[str]], str]:
-        """A named target's title, action, ARNs and condition; PassRole and the like have statements of their own."""
+        """A named target's title, action, ARNs and condition; PassRole and similar get their own statements."""
         title = call.service.capitalize()
         templates, of = permissions.NAMED[f"{call.service}:{target.kind}"]
         names = self._names.get(of, []) if of else [""]
@@ -133,7 +133,7 @@ class Writer:
         return f"{title}Named", call.action, arns, {}, ""
 
     def _creating(self) -> list[str]:
-        """The actions that make something with tags, by EC2's own name for them."""
+        """EC2's names of the actions that create something with tags."""
         return sorted(
             {
                 call.action.split(":")[1]
@@ -161,7 +161,7 @@ class Writer:
 
 
 def _arn(service: str, kind: str) -> str:
-    """Every resource of a type whose ids AWS makes up."""
+    """The ARN pattern for every resource of a type whose ids AWS generates."""
     return f"arn:aws:route53:::{kind}/*" if service == "route53" else f"arn:aws:{service}:*:*:{kind}/*"
 
 
@@ -177,7 +177,7 @@ def size(policy: Policy) -> int:
 def policies(
     declared: Iterable[DeclaredResource], project: str, stack: str, rows: Mapping[str, TypeRow] | None = None
 ) -> dict[str, Policy]:
-    """Managed policies by name: few ones, filled up to IAM's size by the largest statements first."""
+    """Managed policies by name: as few as possible, filled with the largest statements first."""
     made: list[Policy] = []
     statements = Writer(declared, project, stack, table() if rows is None else rows).statements()
     for statement in sorted(statements, key=size, reverse=True):
@@ -196,14 +196,14 @@ def policies(
 def run(stack: str, folder: Path | None) -> int:
     """Print the policies as one JSON object, or write a file each and print the commands that make them.
 
-    Neither Pulumi's CLI nor a passphrase is needed: no name depends on a setting, so that everything a setting can add
-    is declared, whatever the stack's settings are.
+    Needs neither Pulumi's CLI nor a passphrase: it ignores the stack's settings and declares everything that a setting
+    can add, because no name depends on a setting.
     """
     stack = stack.rsplit("/", maxsplit=1)[-1]
     try:
         declared = program.declare({**stack_settings.defaults(), **EVERYTHING}, stack)
     except program.ProgramError as error:
-        raise StepError("policy", f"stack {stack}", str(error), "mend the program, or its settings") from error
+        raise StepError("policy", f"stack {stack}", str(error), "fix the program or its settings") from error
     made = policies(declared, stack_settings.project_name(), stack)
     if folder is None:
         sys.stdout.write(json.dumps(made, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Everything that would stop a run, looked at before anything is created: tools, credentials, quotas."""
+"""Checks tools, credentials and quotas before anything is created."""
 
 import math
 import os
@@ -21,15 +21,15 @@ from infra.preflight import DEFAULT_DOCKER_HOST, docker_problem
 from infra.settings import Settings
 
 OK, WARN, FAIL = "ok", "warn", "fail"
-# An invocation on a new connection takes some milliseconds; starting environments take it to a multiple.
+# Seconds: an invocation on a new connection takes some milliseconds, several times that while environments start.
 CALL_S = 0.1
-# A stall of one second during a reshard: every arrival of it wants an environment of its own.
+# A stall during a reshard, in seconds: each of its arrivals needs an environment of its own.
 STALL_S = 1.0
 
 
 @dataclass(frozen=True)
 class PreflightCheck:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     state: str
@@ -39,7 +39,7 @@ class PreflightCheck:
 
 @dataclass(frozen=True)
 class Quota:
-    """A limit of the account, what of it is in use, and what this stack adds."""
+    """A limit of the account, its present use, and what this stack adds."""
 
     name: str
     service: str
@@ -50,10 +50,10 @@ class Quota:
 
 
 def look(stack: Stack, state: State, shards: int | None = None) -> None:
-    """Show everything that would stop a run with up to `shards` shards (None: one more than now), and its cost.
+    """Show the checks and the cost of a run with up to `shards` shards (None: one more than now).
 
     Raises:
-        UsageError: something would stop it.
+        UsageError: a check failed.
     """
     tools = machine(port_forward=True)
     if any(check.name == "Pulumi" and check.state == FAIL for check in tools):
@@ -124,7 +124,7 @@ def machine(*, port_forward: bool, which: Callable[[str], str | None] = shutil.w
 
 
 def account(cloud: Cloud, hours: float) -> list[PreflightCheck]:
-    """Who asks, where, for how long the credentials last, and whether the clocks agree."""
+    """Identity, region, remaining time of the credentials, and clock difference."""
     if not (cloud.region or cloud.session.region_name):
         return [PreflightCheck("region", FAIL, "none is set", "pulumi config set aws:region eu-west-1")]
     with asking("preflight", "credentials", "sts:GetCallerIdentity"):
@@ -140,7 +140,7 @@ def account(cloud: Cloud, hours: float) -> list[PreflightCheck]:
                 "credentials' end",
                 WARN,
                 f"they end in {left / 60:.0f} min, a run takes about {hours * 60:.0f} min",
-                "renew them when asked: AWS goes on meanwhile, and the same command goes on after it",
+                "renew them when asked: AWS continues meanwhile, and the same command resumes",
             )
         )
     offset = cloud.measure_clock()

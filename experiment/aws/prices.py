@@ -1,7 +1,7 @@
-"""What a stack costs per hour and a run in all, at the prices of AWS's Price List API; or a word that nobody can know.
+"""The cost of a stack per hour and of a run, at the prices of AWS's Price List API; unknown prices are named.
 
-Quantities come from the declared stack; where one is assumed, the line says so. Left out because they stay below a
-cent or cannot be foreseen: storage in S3 and ECR, requests to S3, traffic between zones, taxes, free tiers, discounts.
+Quantities come from the declared stack; a line says so when its quantity is assumed. Not included, because they are
+below a cent or unpredictable: storage in S3 and ECR, S3 requests, traffic between zones, taxes, free tiers, discounts.
 """
 
 import json
@@ -18,7 +18,7 @@ from infra.settings import Settings
 HOURS_A_MONTH = 730
 # Assumptions of the estimate before a run; `collect` replaces the first two by what CloudWatch measured.
 CALL_S = 0.02
-LOG_BYTES_A_CALL = 600  # its own line, and Lambda's START, END and REPORT
+LOG_BYTES_A_CALL = 600  # the function's line, and Lambda's START, END and REPORT
 NAT_GB = 1.0  # the image, pulled by each task, and the master's calls
 TRACED_SHARE = 0.05  # X-Ray's default rule: one call a second and 5 % of the others
 CALLS_PER_LCU_HOUR = 25 * 3600  # new connections that one LCU covers in an hour
@@ -26,12 +26,12 @@ CALLS_PER_LCU_HOUR = 25 * 3600  # new connections that one LCU covers in an hour
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that costs: how to find its price, and how much of it."""
+    """One cost item: how to find its price, and the quantity."""
 
     name: str
     service: str
     usage_type: str
-    """The end of the usage type, whose beginning is the region's."""
+    """The usage type without its prefix, which is the region's."""
     filters: Mapping[str, str] = field(default_factory=dict[str, str])
     per_hour: float = 0.0
     per_run: float = 0.0
@@ -40,7 +40,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Line:
-    """An item with its price, or with the reason why there is none."""
+    """An item with its price, or why it is unknown."""
 
     item: Item
     usd: float | None
@@ -48,12 +48,12 @@ class Line:
 
     @property
     def usd_per_hour(self) -> float:
-        """What an hour of it costs."""
+        """Cost per hour."""
         return (self.usd or 0.0) * self.item.per_hour
 
     @property
     def usd_per_run(self) -> float:
-        """What one run of it costs, beside the hours."""
+        """Cost per run, beside the hours."""
         return (self.usd or 0.0) * self.item.per_run
 
 
@@ -71,16 +71,16 @@ class Estimate:
 
     @property
     def usd_per_hour(self) -> float:
-        """The stack, standing."""
+        """Cost per hour of the standing stack."""
         return sum(line.usd_per_hour for line in self.lines)
 
     @property
     def usd(self) -> float:
-        """The hours and the run."""
+        """Total of the hours and the run."""
         return self.usd_per_hour * self.hours + sum(line.usd_per_run for line in self.lines)
 
     def sentence(self) -> str:
-        """For a person; says what it does not know."""
+        """A sentence for the user; names items without a price."""
         if len(self.unknown) == len(self.lines):
             return f"cannot be known: {self.unknown[0].why_not}" if self.lines else "cannot be known"
         text = f"about ${self.usd_per_hour:.2f} an hour, ${self.usd:.2f} for {self.hours:.1f} h with one run"
@@ -112,7 +112,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Measured:
-    """What CloudWatch counted in a run, in place of the assumptions."""
+    """CloudWatch's counts of a run; they replace the assumptions."""
 
     calls: float | None = None
     call_s_in_all: float | None = None
@@ -120,7 +120,7 @@ class Measured:
 
 
 def items(settings: Settings, load: LoadFacts, shards: int, measured: Measured | None = None) -> list[Item]:
-    """Everything in the stack that costs; `shards` is the largest number it will have."""
+    """The stack's cost items; `shards` is the largest number of shards."""
     known = measured or Measured()
     engine = settings.cache_engine.split()[0].capitalize()
     calls = known.calls if known.calls is not None else float(load.arrivals)
@@ -185,7 +185,7 @@ def items(settings: Settings, load: LoadFacts, shards: int, measured: Measured |
 
 
 def estimate(cloud: Cloud, priced: Sequence[Item], hours: float) -> Estimate:
-    """Ask for each item's price. What cannot be asked or found is said, never guessed."""
+    """Ask for each item's price. A price that cannot be found is named, never guessed."""
     lines: list[Line] = []
     refused = ""
     for item in priced:
@@ -235,7 +235,7 @@ def _is_regional(usage_type: str, ending: str) -> bool:
 
 
 def _first_tier(product: Mapping[str, Any]) -> Iterator[float]:
-    """Prices per unit from the first unit on; zeros are what a reservation or a free tier would pay."""
+    """Prices per unit from the first unit on, without zeros (reservations and free tiers)."""
     terms = cast("Mapping[str, Any]", product.get("terms", {})).get("OnDemand", {})
     for term in terms.values():
         for dimension in term.get("priceDimensions", {}).values():

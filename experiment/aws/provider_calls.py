@@ -1,16 +1,16 @@
-"""The table of provider/*.yml: which API actions the deployment of each resource type takes, and on what.
+"""The table of provider/*.yml: the API actions that deploying each resource type takes, and their targets.
 
-A row is a resource type: the provider's files that were read (after "@" the beginning of the commit; a file without
-one is named for whoever looks), what the provider sends although the program does not say it, and the actions to
-create, read, update, delete and tag. An action has a target for each resource that AWS checks it against:
+A row is a resource type: the provider's source files (after "@" the commit that was read; a file without one was not
+read), properties that the provider sends although the program does not set them, and the actions to create, read,
+update, delete and tag. An action has a target for each resource that AWS checks it against:
 
-    any              none that a policy could name, or a reading of metadata
-    named TYPE       its name is the stack's from the start, so its ARN is known
-    new TYPE         does not exist yet, and AWS makes up its id
+    any              no resource that a policy could name, or a read of metadata
+    named TYPE       the stack chooses its name, so its ARN is known
+    new TYPE         does not exist yet, and AWS generates its id
     created TYPE     CreateTags that is part of the creating call
     marked TYPE      exists without tags, and this call brings the tags Project and Stack
-    tagged TYPE      bears the tags Project and Stack by then
-    untagged TYPE    bears no tag of the stack, and its id is AWS's
+    tagged TYPE      has the tags Project and Stack by then
+    untagged TYPE    has no tag of the stack, and AWS generates its id
 
 TYPE is the resource type's name in the service authorization reference; "for SERVICE" after it is the service that a
 role is for.
@@ -43,7 +43,7 @@ class CallTarget:
 
 @dataclass(frozen=True)
 class ProviderCall:
-    """One action and everything that AWS checks it against."""
+    """One action and the resources that AWS checks it against."""
 
     action: str
     targets: tuple[CallTarget, ...]
@@ -81,7 +81,7 @@ def table() -> Mapping[str, TypeRow]:
 
 
 def row(kind: str, content: Mapping[str, Any]) -> TypeRow:
-    """One row from what YAML made of it."""
+    """One row from its YAML content."""
     unknown = set(content) - {"source", "defaults", *PHASES}
     if unknown:
         raise ValueError(f"{kind}: {', '.join(sorted(unknown))}: allowed are source, defaults, {', '.join(PHASES)}")

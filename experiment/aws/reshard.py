@@ -1,4 +1,4 @@
-"""The reshard itself: what AWS really did, whatever the program that asked for it says of its own success."""
+"""The reshard: judged by what AWS did, not by what Pulumi reports."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from experiment.place import Emit
 from recorder.cachegroup import Group, layout_problems, read_group
 
 POLL_S = 10.0
-# AWS answers from several places, one of them sometimes behind: an end is believed when three answers agree.
+# Some of AWS's answers may be stale: an end counts when three successive answers agree.
 AGREEING = 3
-# ElastiCache takes up a change within seconds; a group that never leaves `available` in this time was never asked.
+# ElastiCache starts a change within seconds; a group that stays `available` for so long was never asked.
 UNTOUCHED_S = 180.0
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of a reshard."""
+    """The result of a reshard."""
 
     group: Group
     problems: tuple[str, ...]
-    """Why it is not what was asked for; empty when every slot has an owner among the right number of shards."""
+    """How it differs from the request; empty when the requested number of shards owns every slot."""
     changed: bool
-    """The group was seen to be modified, or it is as asked for."""
+    """The group was seen being modified, or it is as requested."""
 
 
 def describe(cloud: Cloud, group_id: str, step: str = "reshard") -> Group:
@@ -62,9 +62,9 @@ def wait_until_settled(
     ask: Callable[[Callable[[], Group]], Group] = lambda describe_it: describe_it(),
     limit_s: float = 2 * 3600.0,
 ) -> Settled:
-    """Wait until nothing is being changed any more, and say how the group then differs from `shards` whole shards.
+    """Wait until the group is no longer changing; says how it then differs from `shards` whole shards.
 
-    `ask` wraps every call (to wait for renewed credentials); `seen` is told every answer.
+    `ask` wraps every call (to wait for renewed credentials); `seen` is called with every answer.
     """
     began = cloud.clock()
     agreeing = 0
@@ -73,7 +73,7 @@ def wait_until_settled(
         group = ask(lambda: describe(cloud, group_id))
         seen(group)
         problems = layout_problems(group, shards)
-        # A group that is as asked for needs no second opinion: no answer from the past can look like it.
+        # No stale answer can look like the requested layout, so this needs no second answer.
         if group.available and not problems:
             return Settled(group, (), changed=True)
         changed = changed or not group.available
@@ -99,10 +99,10 @@ class Resharder:
         self._group_id = str(stack.exports("reshard")["cacheReplicationGroupId"])
 
     def shards_before(self, to: int) -> int | None:
-        """How many shards own slots now; None when the group is as asked for already.
+        """How many shards own slots now; None when the group is already as requested.
 
         Raises:
-            StepError: it is being changed by somebody else.
+            StepError: somebody else is changing it.
         """
         group = self._describe()
         if not group.available:
@@ -114,7 +114,7 @@ class Resharder:
         return None
 
     def change(self, to: int, emit: Emit) -> None:
-        """Ask Pulumi for the change unless AWS is at it, and wait until the group is as asked for.
+        """Ask Pulumi for the change unless it is in progress, and wait until the group is as requested.
 
         Raises:
             StepError: AWS ended or rolled back the change, or was never asked.
@@ -124,7 +124,7 @@ class Resharder:
         if group.available and layout_problems(group, to):
             failure = self._ask_pulumi(to, emit)
         elif not group.available:
-            stack.screen.say("AWS is still at it; waiting for its end")
+            stack.screen.say("the change is in progress at AWS; waiting for its end")
         outcome = wait_until_settled(stack.cloud, self._group_id, to, seen=self._show, ask=stack.patiently)
         if outcome.problems:
             problems = "; ".join(outcome.problems)
@@ -144,7 +144,7 @@ class Resharder:
         return self._stack.patiently(lambda: describe(self._stack.cloud, self._group_id))
 
     def _ask_pulumi(self, to: int, emit: Emit) -> StepError | None:
-        """`config set shardCount` and `up`; what the CLI says of its success is not what counts."""
+        """`config set shardCount` and `up`; returns Pulumi's failure, which does not decide the result."""
         try:
             self._stack.engine.set("shardCount", to)
             changed = self._stack.engine.up()
@@ -157,7 +157,7 @@ class Resharder:
         return None
 
     def _reconcile(self, to: int) -> None:
-        """Pulumi ended before AWS did: let its state and the stack's setting agree with what there is."""
+        """After Pulumi ended early: bring its state and the setting shardCount in line with AWS."""
         self._stack.engine.set("shardCount", to)
         self._stack.engine.refresh()
         self._stack.engine.up()

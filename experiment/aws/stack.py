@@ -1,4 +1,4 @@
-"""What every step on AWS needs: the stack, its settings and exports, the account."""
+"""What every step on AWS uses: the stack, its settings and exports, the account."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,12 +17,12 @@ from infra.settings import Settings
 
 T = TypeVar("T")
 
-# How long expired credentials are waited for; AWS goes on meanwhile.
+# How long to wait for renewed credentials; AWS continues meanwhile.
 PATIENCE_S = 15 * 60.0
 
 
 class Stack:
-    """One stack: `bucket` and `region` where they were named on the command line, `runs` where run folders go."""
+    """One stack. `bucket` and `region` come from the command line; `runs` is where run folders go."""
 
     def __init__(
         self,
@@ -59,18 +59,18 @@ class Stack:
 
     @property
     def deployed(self) -> Deployed:
-        """The stack as it was when this command last changed it, or first asked."""
+        """The stack after this command's last change, or at its first question."""
         if self._deployed is None:
             self._deployed = deployed.look(self.engine, self._bucket_name, self._region)
         return self._deployed
 
     def look_again(self) -> None:
-        """Something was deployed or removed."""
+        """Forget `deployed`, because something was deployed or removed."""
         self._deployed = None
 
     @property
     def settings(self) -> Settings:
-        """The stack's settings as they were when this command first asked."""
+        """The stack's settings at this command's first question."""
         if self._settings is None:
             self._settings = self.engine.settings()
         return self._settings
@@ -81,7 +81,7 @@ class Stack:
         return stack_settings.project_name(self.root)
 
     def exports(self, step: str) -> dict[str, Any]:
-        """What `up` exported; of a stack that is gone, its bucket if it was named."""
+        """What `up` exported; for a destroyed stack only the bucket named on the command line."""
         if not self.deployed.exports:
             raise UsageError(
                 step,
@@ -107,7 +107,7 @@ class Stack:
         )
 
     def patiently(self, ask: Callable[[], T]) -> T:
-        """Ask AWS; wait for expired credentials to be renewed."""
+        """Ask AWS; waits until expired credentials are renewed."""
         return self.cloud.patiently(ask, self.screen.say, self._patience_s)
 
     def bucket(self, step: str) -> RunBucket:

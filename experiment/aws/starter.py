@@ -1,4 +1,4 @@
-"""Starts the load on AWS, or finds the run that has begun."""
+"""Starts the load on AWS, or finds the run in progress."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _SEE_THE_LOG = "see the log group of the load"
 
 
 class Starter:
-    """One start of one stack's load; `state` notes when it was asked for."""
+    """One start of one stack's load; `state` keeps the time of the request."""
 
     def __init__(self, stack: Stack, state: State) -> None:
         self._stack = stack
@@ -40,7 +40,7 @@ class Starter:
         return self._begun(bucket, 0.0 if by_itself else float(requested or 0))
 
     def _swarm(self) -> float:
-        """Ask the master to start, once all declared workers are with it."""
+        """Ask the master to start, once all declared workers have joined."""
         stack = self._stack
         with stack.port_forward("start") as forward:
             try:
@@ -80,5 +80,5 @@ class Starter:
                     f"no run began within {_WORKERS_S / 60:.0f} min",
                     f"{_SEE_THE_LOG}: it says why; then run the same command again",
                 )
-            stack.screen.progress("waiting for the run's first trace in the bucket")
+            stack.screen.progress("waiting for the run's first object in the bucket")
             stack.cloud.sleep(_POLL_S)

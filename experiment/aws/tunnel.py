@@ -1,4 +1,4 @@
-"""The Locust master's web port, reached through an SSM port-forward: nothing of the stack listens to the internet."""
+"""Reaches the Locust master's web port through an SSM port-forward; the stack accepts nothing from the internet."""
 
 import contextlib
 import json
@@ -18,12 +18,12 @@ from experiment.errors import StepError
 
 UI_PORT = 8089
 PLUGIN_S = 30.0
-# The environment variable that the plugin reads the session from: on the command line everybody could read its token.
+# The plugin reads the session from this variable: on a command line everybody could read the token.
 _RESPONSE = "AWS_SSM_START_SESSION_RESPONSE"
 
 
 def task_runs(cloud: Cloud, task_arn: str) -> bool:
-    """Whether an ECS task is still there. One that ended is forgotten after an hour, and goes with its cluster."""
+    """Whether an ECS task still runs. AWS forgets ended tasks after an hour, or with their cluster."""
     cluster = task_arn.rpartition("/")[0].rpartition("/")[2]  # arn:...:task/CLUSTER/ID
     with asking("wait", f"task {task_arn}", "ecs:DescribeTasks"):
         try:
@@ -41,7 +41,7 @@ class PortForward:
     """The base URL under which the port answers on this machine."""
     master: Master
     ended: Callable[[], bool]
-    """SSM ends a session that nobody used for a while (20 min unless the account says otherwise), or at its limit."""
+    """Whether SSM ended the session: unused (20 min by default), or at its time limit."""
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def port_forward(
         "session-manager-plugin", _RESPONSE, cloud.region or "", "StartSession", "", json.dumps(request), endpoint,
     ]  # fmt: skip
     try:
-        # A group of its own: Ctrl-C is for this program, which then ends the session in order.
+        # A session of its own, so Ctrl-C reaches only this program, which then ends the plugin in order.
         plugin = subprocess.Popen(
             command,
             env={**os.environ, _RESPONSE: json.dumps(session.answer)},

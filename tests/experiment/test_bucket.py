@@ -85,7 +85,7 @@ def test_half_a_run_is_fetched_and_said_to_be_half(s3: Any, cloud_of: CloudOf, t
     assert missing == [
         f"seconds.csv: bytes {len(HEADER)} to 500 are missing",
         "run.json is missing: the master ended within seconds of the start",
-        "evidence.json is missing: the master did not say that everything was sent",
+        "evidence.json is missing: the master did not confirm that everything was sent",
     ]
     assert (tmp_path / "run" / "seconds.csv").read_text() == HEADER
 

@@ -96,7 +96,7 @@ def test_expired_credentials_are_an_error_of_their_own(code: str) -> None:
         ("AccessDenied", "allow s3:ListBucket"),
         ("InvalidClientTokenId", "unknown to AWS"),
         ("SignatureDoesNotMatch", "set this machine's clock"),
-        ("InternalFailure", "it goes on where it stopped"),
+        ("InternalFailure", "it resumes where it stopped"),
     ],
 )
 def test_every_error_says_what_to_do_next(code: str, todo: str) -> None:

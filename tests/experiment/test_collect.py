@@ -235,7 +235,7 @@ def test_a_run_whose_master_died_is_an_interrupted_run(s3: Any, cloud_of: CloudO
     result = report.build(done.folder, [])
     assert result.exit_code == 2
     assert result.report["ended"] == "interrupted"
-    assert any("did not say that everything was sent" in lack for lack in done.missing)
+    assert any("did not confirm that everything was sent" in lack for lack in done.missing)
 
 
 def test_collecting_twice_changes_nothing(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
@@ -247,5 +247,5 @@ def test_collecting_twice_changes_nothing(s3: Any, cloud_of: CloudOf, tmp_path: 
     said: list[str] = []
     again = fetch_bare(cloud_of(s3=s3), tmp_path / "runs", said)
     assert again.missing == done.missing
-    assert "is there already" in said[0]
+    assert "exists already" in said[0]
     assert (done.folder / "audit.json").read_text() == '{"complete": true}'

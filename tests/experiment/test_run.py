@@ -121,9 +121,9 @@ def test_ctrl_c_says_what_costs_money_and_the_same_command_goes_on(
         said = capsys.readouterr().err
         assert "interrupted" in said
         assert "costs money" in said
-        assert f"Run {RUN} goes on by itself" in said
+        assert f"Run {RUN} continues by itself" in said
         assert "python -m experiment destroy" in said
-    assert "The reshard from 1 to 2 shard(s) goes on at AWS by itself" in said
+    assert "The reshard from 1 to 2 shard(s) continues at AWS by itself" in said
     assert run(runs) == 0
     assert world.swarms == 1
     assert json.loads((runs / RUN / "report.json").read_text())["valid"] is True
