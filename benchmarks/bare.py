@@ -1,7 +1,7 @@
-"""The floor to compare with: planned send times, plain sockets, one epoll loop, and nothing else.
+"""The floor for comparisons: planned send times, plain sockets, one epoll loop, and nothing else.
 
-No names, no limits, no failures told apart, no keep-alive, no statistics but send lag and service time at the end. What
-a generator costs above this is what it knows.
+It resolves no names, has no limits and no keep-alive, does not tell failures apart, and keeps only send lag and service
+time. A generator's cost above this floor is the price of its features.
 """
 
 import select
@@ -32,7 +32,7 @@ def run(profile: Profile, host: str, port: int) -> dict[str, object]:
             sock = socket.socket()
             sock.setblocking(False)
             sock.connect_ex((host, port))
-            sock.send(request)  # on loopback the connection is there at once
+            sock.send(request)  # a loopback connection is established at once
             epoll.register(sock.fileno(), select.EPOLLIN)
             flying[sock.fileno()] = sock, now
             lags.append(now - due[1])

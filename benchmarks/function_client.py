@@ -1,4 +1,4 @@
-"""What the function's own client adds to the figures that the function reports.
+"""Measures what the function's own client adds to the figures that the function reports.
 
 In one run, on one real cluster of two shards with a replica each, turn by turn: plain sockets taking the same steps
 (the floor: it knows the owner and parses nothing), the function's client, redis-py's RedisCluster as it comes, and
@@ -64,7 +64,7 @@ def _plain_connect(port: int) -> socket.socket:
 
 
 def plain_sockets(endpoint: int, owner: int, drawn: str) -> Steps:
-    """Take the steps as if client code cost nothing."""
+    """Take the steps with next to no client code."""
     key = session.key(drawn)
     slots = pack(["CLUSTER", "SLOTS"])
     write = pack(["HSET", key, *session.flat(session.fields(drawn))])
@@ -130,7 +130,7 @@ def redis_cluster(**options: Any) -> Peer:
 
 @contextlib.contextmanager
 def _commands_kept() -> Generator[None]:
-    """Let RedisCluster ask for the server's command table once in a process: past its options, by a private class."""
+    """Let RedisCluster ask for the server's command table once in a process, by replacing a private class."""
     from redis import cluster  # noqa: PLC0415 - as above
 
     original: Any = getattr(cluster, _TABLE)
@@ -181,7 +181,9 @@ def measure_clients(cluster: Cluster, rounds: int) -> dict[str, Any]:
                     continue
                 drawn = _draw(owners, port)
                 with patch():
-                    peer(endpoint, port, drawn)  # what another peer's turn left in the processor's caches goes
+                    peer(
+                        endpoint, port, drawn
+                    )  # an unmeasured turn first: the processor's caches hold another peer's data
                     before = time.process_time()
                     taken[name].append(peer(endpoint, port, drawn))
                     spent[name].append(time.process_time() - before)
@@ -255,7 +257,7 @@ def measure_import(turns: int) -> dict[str, Any]:
 
 
 def ratios(measured: dict[str, Any]) -> dict[str, float]:
-    """Compute what the project promises about, from what was measured."""
+    """Compute the ratios that the project has targets for."""
     out: dict[str, float] = {}
     for case, peers in measured["clients"].items():
         ours, floor, theirs = peers[_OURS], peers[_FLOOR], peers[_THEIRS]

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.limits`: what one generator process holds.
+"""`python -m benchmarks.limits`: what one generator process sustains.
 
-Send lag at 900/s while the web UI is open: in a real Chromium where there is one, else its endpoints asked as a browser
-asks them; and 5,000 arrivals a second on one core, with nothing missed.
+Send lag at 900/s while the web UI is open (in Chromium if installed, else its endpoints are requested as a browser
+does), and 5,000 arrivals a second on one core with nothing missed.
 """
 
 import argparse
@@ -43,7 +43,7 @@ ENDPOINTS = ("/stats/requests", "/tasks", "/exceptions")
 
 @contextlib.contextmanager
 def chromium_on(page: str) -> Generator[bool]:
-    """A real browser that shows the Arrivals tab meanwhile; whether there is one."""
+    """Show the Arrivals tab in a real browser meanwhile; yields whether there is one."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         yield False
@@ -62,7 +62,7 @@ def chromium_on(page: str) -> Generator[bool]:
 
 
 def run(url: str, rate: int, seconds: int, *, one_core: bool, browser: bool) -> dict[str, Any]:
-    """One lone process with its web interface."""
+    """One process without workers, with its web interface."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

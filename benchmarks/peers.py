@@ -1,8 +1,8 @@
-"""How each generator is asked for the same load, and how its own account of it is read.
+"""How to start each generator with the same load, and how to read its results.
 
-Every function takes a `LoadSpec` and gives the command, and how to read what came out: replies, good ones, and latency
-percentiles in ms as that tool measures them. A tool that is not installed is left out; one that cannot hold a planned
-rate (ab: as fast as it goes; Locust's users wait for their replies) says so in its note.
+Every function takes a `LoadSpec` and returns the command and a reader of its output: replies, good ones, and latency
+percentiles in ms as that tool measures them. Tools that are not installed are left out. A tool that cannot keep a
+planned rate (ab goes as fast as it can; Locust's users wait for their replies) says so in its note.
 """
 
 import json
@@ -58,7 +58,7 @@ class LoadSpec:
 
 @dataclass(frozen=True)
 class ToolResult:
-    """A tool's own account."""
+    """A tool's own results."""
 
     done: int
     good: int
@@ -70,7 +70,7 @@ class ToolResult:
 
 @dataclass(frozen=True)
 class Job:
-    """A command, and how to read its account once it ended."""
+    """A command, and how to read its results once it ended."""
 
     command: list[str]
     read: Callable[[str], ToolResult]
@@ -110,7 +110,7 @@ def arrivals(load: LoadSpec) -> Job:
 
 
 def _series(run_dir: Path) -> dict[str, tuple[float, float]]:
-    from hdrh.histogram import HdrHistogram  # noqa: PLC0415 - only this tool's account needs it
+    from hdrh.histogram import HdrHistogram  # noqa: PLC0415 - only this tool's results need it
 
     merged: dict[str, Any] = {}
     for line in (run_dir / "latency.hlog").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""How long and how much memory the report of the original's whole load takes: 3,000 s, 927,000 arrivals.
+"""Time and memory for the report of the original's whole load: 3,000 s, 927,000 arrivals.
 
     python -m benchmarks.report_speed [--keep FOLDER]
 

@@ -1,7 +1,7 @@
-"""What AWS answers about a replication group, read into what a run folder holds: pure functions, no AWS library.
+"""Turns AWS's answers about a replication group into rows of a run folder: pure functions, no AWS library.
 
-The Locust master reads these answers during a run, the collector fills in what the master no longer could. Both take
-plain dictionaries as boto3 returns them, so every case is a table in a test.
+The Locust master reads these answers during a run; the experiment's collect step adds what the master could not. Both
+pass plain dictionaries as boto3 returns them, so tests are tables.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 SLOTS = 16384
 PERIOD_S = 60  # ElastiCache publishes a value per metric and minute
 
-# CloudWatch metric of namespace AWS/ElastiCache -> the statistic that is asked for.
+# CloudWatch metric of namespace AWS/ElastiCache -> statistic.
 # The two command counts are sums over the minute, of reading and of writing commands; engine CPU is per cent of the
 # one core that runs commands; IsMaster is 1 on a primary. (Amazon ElastiCache User Guide, "Metrics for Valkey and
 # Redis OSS", checked November 2026.)
@@ -24,9 +24,11 @@ METRICS = {
     "SetTypeCmds": "Sum",
     "IsMaster": "Maximum",
 }
-# A minute without these is not written yet; the others may be absent on a node that had nothing to count.
+# A minute waits for these; the others may be absent on a node that had nothing to count.
 _NEEDED = ("CurrItems", "BytesUsedForCache", "EngineCPUUtilization")
-_GIVE_UP_S = 300  # a minute's values come one to three minutes late; after five it is written with what there is
+_GIVE_UP_S = (
+    300  # values arrive one to three minutes late; after five minutes the row is written without the missing ones
+)
 
 Ranges = tuple[tuple[int, int], ...]
 Json = Mapping[str, Any]
@@ -49,22 +51,22 @@ class NodeGroup:
 
 @dataclass(frozen=True)
 class Group:
-    """A replication group as DescribeReplicationGroups tells it."""
+    """A replication group, from DescribeReplicationGroups."""
 
     id: str
     status: str
     shards: tuple[NodeGroup, ...]
     percent: float | None
-    """Progress of a slot migration; None when AWS names no resharding. It is 0 while nodes are still being made."""
+    """Progress of a slot migration in per cent, 0 while nodes are being created; None without a resharding."""
 
     @property
     def available(self) -> bool:
-        """Nothing is being changed."""
+        """Whether nothing is being changed."""
         return self.status == "available" and self.percent is None
 
     @property
     def owners(self) -> int:
-        """Shards that own slots: what the application sees, while a new one is still being made."""
+        """Shards that own slots: those that the application sees."""
         return sum(1 for shard in self.shards if shard.slots)
 
     @property
@@ -102,7 +104,7 @@ def parse_slots(text: str) -> Ranges:
 
 
 def layout_problems(group: Group, shards: int | None = None) -> list[str]:
-    """Why this group is not one of `shards` shards that own every slot exactly once; empty when it is."""
+    """How the group differs from `shards` shards that own every slot exactly once; empty when it does not."""
     problems: list[str] = []
     if shards is not None and len(group.shards) != shards:
         problems.append(f"it has {len(group.shards)} shard(s), not {shards}")
@@ -111,7 +113,7 @@ def layout_problems(group: Group, shards: int | None = None) -> list[str]:
         if low > expected:
             problems.append(f"slots {expected}-{low - 1} belong to no shard")
         elif low < expected:
-            problems.append(f"slots {low}-{min(high, expected - 1)} belong to shard {owner} and to another one")
+            problems.append(f"slots {low}-{min(high, expected - 1)} belong to shard {owner} and to another shard")
         expected = max(expected, high + 1)
     if expected < SLOTS:
         problems.append(f"slots {expected}-{SLOTS - 1} belong to no shard")
@@ -120,7 +122,7 @@ def layout_problems(group: Group, shards: int | None = None) -> list[str]:
 
 
 def slots_to_move(before: int, after: int) -> int:
-    """Slots that change their owner when an evenly spread group goes from `before` to `after` shards."""
+    """How many slots change owner when an evenly spread group goes from `before` to `after` shards."""
     return SLOTS - SLOTS * min(before, after) // max(before, after)
 
 
@@ -130,7 +132,7 @@ def node_name(group_id: str, cluster_id: str) -> str:
 
 
 def metric_queries(nodes: Sequence[str]) -> list[dict[str, Any]]:
-    """GetMetricData queries for these cache clusters; `metric_values` reads the answers."""
+    """GetMetricData's queries for these cache clusters; `metric_values` reads the answers."""
     return [
         {
             "Id": f"m{place}_{metric.lower()}",
@@ -152,7 +154,7 @@ def metric_queries(nodes: Sequence[str]) -> list[dict[str, Any]]:
 def metric_values(nodes: Sequence[str], results: Iterable[Json]) -> dict[str, dict[int, dict[str, float]]]:
     """Node -> start of the minute (Unix seconds) -> metric -> value, from GetMetricData's `MetricDataResults`.
 
-    An answer may be spread over pages, the same query in several of them.
+    A query's values may be spread over several pages.
     """
     names = {metric.lower(): metric for metric in METRICS}
     values: dict[str, dict[int, dict[str, float]]] = {node: {} for node in nodes}
@@ -175,7 +177,7 @@ class _Node:
 class ServerRows:
     """Turns minutes of metrics into server.jsonl's rows, each minute once and in order.
 
-    CloudWatch gives commands and CPU per minute; a run folder holds them cumulative, so they are summed from the run's
+    CloudWatch gives commands and CPU per minute; a run folder holds them cumulative, so this sums them from the run's
     start. A row's `t_s` is the end of its minute.
     """
 
@@ -183,7 +185,7 @@ class ServerRows:
     _nodes: dict[str, _Node] = field(default_factory=dict[str, _Node])
 
     def resume(self, rows: Iterable[Json]) -> None:
-        """Go on after rows that are in server.jsonl already."""
+        """Continue after the rows that server.jsonl has already."""
         for row in rows:
             if row.get("node") == "machine":
                 continue
@@ -191,7 +193,7 @@ class ServerRows:
             self._nodes[str(row["node"])] = _Node(end, float(row.get("commands") or 0), float(row.get("cpu_s") or 0))
 
     def since(self, nodes: Iterable[str] = ()) -> int:
-        """The earliest minute that some known node still lacks, in Unix seconds."""
+        """The earliest minute that one of the nodes lacks, in Unix seconds."""
         begin = self._first_minute()
         known = [self._nodes[node].written_until if node in self._nodes else begin for node in nodes]
         return min(known, default=begin)
@@ -199,7 +201,7 @@ class ServerRows:
     def take(
         self, group: Group, values: Mapping[str, Mapping[int, Mapping[str, float]]], now_unix_s: float
     ) -> list[dict[str, Any]]:
-        """The rows that can be written now; a minute that may still get values waits, and so do those after it."""
+        """The rows to write now. A minute that may still get values waits, and so do later ones."""
         rows: list[dict[str, Any]] = []
         for shard in group.shards:
             for cluster_id in shard.nodes:

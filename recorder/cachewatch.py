@@ -1,7 +1,7 @@
 """Watches the replication group while a run lasts: reshard events into events.jsonl, node metrics into server.jsonl.
 
-AWS tells no exact moment at which slots begin or stop moving. What is recorded is the moment at which an answer first
-showed it, with the time since the answer before (`within_s`): the truth lies between the two.
+AWS does not tell exactly when slots begin or stop moving. An event has the time of the first answer that showed it, and
+`within_s`, the time since the answer before: the change happened between the two.
 """
 
 import logging
@@ -24,12 +24,12 @@ LOG = logging.getLogger(__name__)
 Fields = dict[str, Any]
 Named = tuple[str, Fields]
 _QUERIES_PER_CALL = 500  # GetMetricData's limit
-# AWS answers from several places, one of them sometimes behind: a failure is believed when three answers agree.
+# Some of AWS's answers may be stale: a failure counts when three successive answers agree.
 _STALE_ANSWERS = 3
 
 
 class ReshardTracker:
-    """Turns successive answers about a group into a run folder's events. Holds no clock and calls nothing."""
+    """Turns successive answers about a group into events. Has no clock and calls nothing."""
 
     def __init__(self) -> None:
         self._before: Group | None = None
@@ -41,7 +41,7 @@ class ReshardTracker:
 
     @property
     def resharding(self) -> bool:
-        """A reshard was seen to begin and not to end."""
+        """Whether a reshard began and has not ended."""
         return self._start is not None
 
     def observe(self, group: Group, within_s: float) -> list[Named]:
@@ -69,7 +69,7 @@ class ReshardTracker:
     def _slots(self, start: Group, group: Group, timed: Fields) -> list[Named]:
         events: list[Named] = []
         moved_layout = _owned(group) != _owned(start)
-        # While slots move AWS may show the layout of before, so either sign counts.
+        # While slots move, AWS may still show the old layout, so either sign counts.
         moving = (group.percent or 0.0) > 0 or moved_layout
         target = len(group.shards)
         total = cachegroup.slots_to_move(start.owners, target) if target != start.owners else None
@@ -78,7 +78,7 @@ class ReshardTracker:
             events.append(("slots.started", {"slots": total, "from": start.owners, "to": target, **timed}))
         if not self._started_slots or self._finished_slots:
             return events
-        # No progress any more is the end only with a new, whole layout: a stale answer has neither.
+        # Missing progress means the end only with a new, whole layout; a stale answer has the old one.
         done = group.percent is None and moved_layout and not cachegroup.layout_problems(group)
         percent = 100.0 if done else group.percent or 0.0
         if percent - self._last_percent >= 1 or percent >= 100:
@@ -97,7 +97,7 @@ class ReshardTracker:
         problems = cachegroup.layout_problems(group)
         unchanged = _owned(group) == _owned(start)
         if unchanged:
-            problems.insert(0, f"it has {group.owners} shard(s) and the slots of before: AWS gave up the change")
+            problems.insert(0, f"it has {group.owners} shard(s) and the same slots as before: AWS gave up the change")
         self._idle_answers += 1
         if problems and self._idle_answers < _STALE_ANSWERS:
             return []
@@ -109,15 +109,15 @@ class ReshardTracker:
 
 
 def _owned(group: Group) -> dict[str, cachegroup.Ranges]:
-    """The layout that the application sees: shards that own something."""
+    """The layout without shards that own no slots."""
     return {shard: slots for shard, slots in group.layout.items() if slots}
 
 
 class CacheWatcher:
-    """Polls AWS about one replication group for one run; `poll` is called every few seconds by whoever owns the thread.
+    """Polls AWS about one replication group for one run; the thread's owner calls `poll` every few seconds.
 
-    `record(name, fields)` writes an event; `write_rows(rows)` appends to server.jsonl. Errors of AWS (throttling,
-    expired credentials, no permission) are said once and the next call tries again.
+    `record(name, fields)` writes an event; `write_rows(rows)` appends to server.jsonl. An error of AWS (throttling,
+    expired credentials, no permission) is logged once, and the next call tries again.
     """
 
     def __init__(
@@ -146,11 +146,11 @@ class CacheWatcher:
 
     @property
     def resharding(self) -> bool:
-        """A reshard is under way."""
+        """Whether a reshard is in progress."""
         return self._tracker.resharding
 
     def poll(self) -> None:
-        """Ask about the group; every 20 s about its events and every minute about its nodes' metrics, too."""
+        """Ask about the group; every 20 s also about its events, every minute also about its nodes' metrics."""
         now = self._clock()
         self._asking("DescribeReplicationGroups", self._ask_group)
         if now >= self._next_events:
@@ -178,7 +178,7 @@ class CacheWatcher:
         self._last_answer = now
 
     def _ask_events(self) -> None:
-        """Record what AWS itself says of the group, word for word: its wording is documented nowhere."""
+        """Record AWS's own events of the group unchanged, because their wording is not documented."""
         pages = self._elasticache.get_paginator("describe_events").paginate(
             SourceIdentifier=self._group_id,
             SourceType="replication-group",
@@ -202,7 +202,7 @@ class CacheWatcher:
         now = self._clock()
         names = [cachegroup.node_name(self._group_id, node) for node in nodes]
         start = datetime.fromtimestamp(max(self._rows.since(names), now // 60 * 60 - 3600), UTC)
-        # A minute's first values come while others are still missing: the youngest are left alone.
+        # The youngest minute may have some values and lack others, so it is not asked for yet.
         end = datetime.fromtimestamp((now // 60 - 1) * 60, UTC)
         if start >= end:
             return

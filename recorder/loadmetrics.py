@@ -1,4 +1,4 @@
-"""Offered and achieved load as CloudWatch metrics, printed as a run goes."""
+"""Prints offered and achieved load as CloudWatch metrics during a run."""
 
 import json
 from collections import deque
@@ -12,25 +12,24 @@ _METRICS = {"Offered": "offered", "Achieved": "ok", "Failed": "failed", "Missed"
 
 
 class LoadMetrics:
-    """Takes the run's seconds as they are closed, and prints them in CloudWatch's Embedded Metric Format.
+    """Prints the run's closed seconds in CloudWatch's Embedded Metric Format.
 
-    The awslogs driver carries stdout into CloudWatch Logs, which makes metrics of such lines: no API call and no
-    permission is needed. (CloudWatch User Guide, "Specification: Embedded metric format"; a
-    metric may have 100 values in one line.)
+    The awslogs driver sends stdout to CloudWatch Logs, which turns such lines into metrics, without an API call or
+    permission (CloudWatch User Guide, "Specification: Embedded metric format"; at most 100 values per metric and line).
     """
 
     def __init__(self, stack: str, started_at_unix_s: float, out: TextIO | None) -> None:
         self._stack = stack
         self._started_at = started_at_unix_s
         self._out = out
-        self._seconds: deque[Second] = deque()  # one thread appends, another one takes: both are atomic
+        self._seconds: deque[Second] = deque()  # one thread appends, another takes; both are atomic
 
     def add(self, second: Second) -> None:
-        """A second was closed; may be called from any thread."""
+        """Add a closed second; any thread may call this."""
         self._seconds.append(second)
 
     def publish(self, *, last: bool) -> None:
-        """Print what has come, in lines of METRICS_EVERY_S planned seconds; with `last` also a shorter one."""
+        """Print the added seconds in lines of METRICS_EVERY_S planned seconds; with `last` also a shorter line."""
         while (waiting := len(self._seconds)) >= METRICS_EVERY_S or (last and waiting):
             seconds = [self._seconds.popleft() for _ in range(min(waiting, METRICS_EVERY_S))]
             print(json.dumps(self._line(seconds)), file=self._out, flush=True)

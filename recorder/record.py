@@ -1,8 +1,8 @@
-"""What the Locust master leaves behind on AWS, so that a run outlives its task and its stack.
+"""Records a run on AWS from inside the Locust master, so that the run outlives its task and its stack.
 
-While a run lasts, a thread of its own ships the run folder to S3 every few seconds, watches the replication group, and
-prints offered and achieved load in CloudWatch's Embedded Metric Format. docs/reference.md lists what is stored. Nothing
-here knows Locust; under it the thread is a greenlet, for gevent has patched `threading` and `socket` by then.
+During a run a thread ships the run folder to S3 every few seconds, watches the replication group, and prints offered
+and achieved load in CloudWatch's Embedded Metric Format. docs/reference.md lists what is stored. Nothing here imports
+Locust; in a Locust process the thread is a greenlet, because gevent has patched `threading` and `socket` by then.
 """
 
 import json
@@ -36,17 +36,17 @@ LOG = logging.getLogger(__name__)
 Record = Callable[[str, Mapping[str, Any]], object]
 
 SHIP_EVERY_S = 5.0
-# A reshard may outlive the load; it is watched to its end, as long as ElastiCache's own time limit here (2 h).
+# A reshard may outlive the load. It is watched to its end, at most for its time limit in infra/cache.py (2 h).
 LINGER_S = 2 * 3600.0
-# ECS gives a stopped task 120 s, of which the generator takes up to 100 for the replies that are due.
+# ECS gives a stopped task 120 s; the generator needs up to 100 of them for outstanding replies.
 CLOSE_S = 18.0
-# A call that hangs must not eat them.
+# A call that hangs must not use them up.
 _AWS = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a master has around it: who it is, and AWS as far as the task definition names it."""
+    """A master's surroundings: its task, and the AWS resources that the task definition names."""
 
     stack: str
     task: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -60,7 +60,7 @@ class Surroundings:
 
     @property
     def current_key(self) -> str:
-        """Where the run in progress is named."""
+        """The key of the marker for the run in progress."""
         return f"markers/current-{self.stack}.json"
 
     @property
@@ -78,9 +78,9 @@ class Recorder:
         self._earlier_runs: list[_Run] = []
 
     def autostart_refusal(self) -> str | None:
-        """Claim the one autostart of this task revision; else why this master must not start by itself.
+        """Claim the one autostart of this task revision, or return why this master must not start by itself.
 
-        ECS starts a new master when one dies. That one would find all workers waiting, and run the load a second time.
+        ECS starts a new master when one dies. The new one would find all workers waiting and run the load again.
         """
         around = self._around
         if around.s3 is None:
@@ -109,7 +109,7 @@ class Recorder:
         return None
 
     def begin(self, run_dir: Path, started_at_unix_s: float, record: Record) -> None:
-        """A run's folder exists and its load starts: ship, watch and publish until `end`."""
+        """Ship, watch and publish the run until `end`; called when its folder exists and its load starts."""
         if self._run is not None:
             self.end()
         run = _Run(self._around, run_dir, started_at_unix_s, record)
@@ -117,23 +117,23 @@ class Recorder:
         run.thread.start()
 
     def second_closed(self, second: runfolder.Second) -> None:
-        """A planned second of the run is complete; the run's thread prints it."""
+        """Add a complete planned second; the run's thread prints it."""
         run = self._run
         if run is not None:
             run.metrics.add(second)
 
     def end(self) -> None:
-        """The run folder is closed: everything in it goes to the bucket; a reshard under way is watched to its end."""
+        """Send the rest of the closed run folder; a reshard in progress is watched to its end."""
         run, self._run = self._run, None
         if run is not None:
-            # Noted first: `close` may be called while this waits, and must not miss it.
+            # First, because `close` may be called while this waits, and must not miss the run.
             self._earlier_runs.append(run)
             run.ended.set()
             run.wake.set()
             run.shipped.wait(10.0)
 
     def close(self, within_s: float = CLOSE_S) -> None:
-        """The process ends: stop watching, send what is left, say in the bucket how it ended."""
+        """Stop watching, send what is left, and write to the bucket how the run ended; called when the process ends."""
         self.end()
         until = time.monotonic() + within_s
         for run in self._earlier_runs:
@@ -146,7 +146,7 @@ class Recorder:
         self._earlier_runs.clear()
 
     def _abandon(self, s3: "S3Client", current: Mapping[str, Any]) -> None:
-        """Say beside an unclosed run that its master is gone, so that a collector need not wait for more."""
+        """Mark an unclosed run as abandoned, so that the collect step does not wait for more."""
         around = self._around
         if isinstance(current.get("run"), str):
             note = {"noticed_at": _now_text(), "by_task": around.task_arn}
@@ -155,7 +155,7 @@ class Recorder:
 
 
 class _Run:
-    """One run's thread and what it does at every turn."""
+    """One run's thread and its work."""
 
     def __init__(self, around: Surroundings, folder: Path, started_at_unix_s: float, record: Record) -> None:
         self._around = around
@@ -173,7 +173,7 @@ class _Run:
         self._marked = False
         self.ended = threading.Event()
         self.closing = threading.Event()
-        self.shipped = threading.Event()  # everything that the folder held when it ended
+        self.shipped = threading.Event()  # everything in the folder at the run's end
         self.wake = threading.Event()
         self.thread = threading.Thread(target=self._work, name=f"evidence-{folder.name}", daemon=True)
 
@@ -182,7 +182,7 @@ class _Run:
         return self._watcher is not None and self._watcher.resharding
 
     def record(self, name: str, fields: Mapping[str, Any]) -> None:
-        """An event of the cache: through the generator while it runs (it keeps single arrivals), else into the file."""
+        """Record an event of the cache, through the generator while it runs: it then keeps single arrivals."""
         if name == "reshard.requested" and self._already_requested():
             return
         if not self.ended.is_set():
@@ -200,7 +200,7 @@ class _Run:
             runfolder.append_line(self.folder, runfolder.SERVER, row)
 
     def _already_requested(self) -> bool:
-        """Whoever asked for the reshard may have said so through the master's HTTP interface."""
+        """Whether a request for a reshard was recorded already, through the master's HTTP interface."""
         open_request = False
         path = self.folder / "events.jsonl"
         for line in path.read_bytes().splitlines() if path.exists() else ():
@@ -229,7 +229,7 @@ class _Run:
         self._finish()
 
     def _turn(self, *, last: bool, watch: bool) -> None:
-        """One look at everything. It must go on whatever happens: a run without its evidence is worth nothing."""
+        """Do everything once; logs any error and lets the next turn try again, because a run needs its evidence."""
         try:
             if self._watcher is not None and watch:
                 self._watcher.poll()
@@ -261,7 +261,7 @@ class _Run:
             put_json(self._around.s3, self._around.bucket, self._around.current_key, marker)
 
     def _finish(self) -> None:
-        """Say what should be in the bucket, so that a collector can tell a whole run from half of one."""
+        """Write what the bucket should hold, so that the collect step can tell whether the run is whole."""
         shipper, around = self._shipper, self._around
         if shipper is None or around.s3 is None or not shipper.claimed:
             return
@@ -277,11 +277,11 @@ class _Run:
             put_json(around.s3, around.bucket, f"runs/{shipper.run_id}/evidence.json", closing)
             self._mark(shipper, "closed")
         except (BotoCoreError, ClientError):
-            LOG.exception("run %s was sent, but not the word that it is whole", shipper.run_id)
+            LOG.exception("run %s was sent, but not the confirmation that it is whole", shipper.run_id)
 
 
 def from_environment(stack: str) -> Recorder | None:
-    """The recorder that the task definition asks for; None when it names neither bucket nor cache."""
+    """The recorder for this task definition's variables; None when they name neither bucket nor cache."""
     bucket, cache_id = os.environ.get("LOAD_RESULTS_BUCKET", ""), os.environ.get("LOAD_CACHE_ID", "")
     if not bucket and not cache_id:
         return None
@@ -307,12 +307,12 @@ def from_environment(stack: str) -> Recorder | None:
 
 
 def _task() -> dict[str, str]:
-    """Who this task is, from ECS's metadata endpoint; empty outside ECS."""
+    """This task's identity from ECS's metadata endpoint; empty outside ECS."""
     endpoint = os.environ.get("ECS_CONTAINER_METADATA_URI_V4", "")
     if not endpoint.startswith("http"):
         return {}
     try:
-        with urllib.request.urlopen(f"{endpoint}/task", timeout=3) as answer:  # noqa: S310 - ECS's own address, checked to be http
+        with urllib.request.urlopen(f"{endpoint}/task", timeout=3) as answer:  # noqa: S310 - ECS's own address; http is checked above
             metadata = cast("dict[str, Any]", json.load(answer))
     except (OSError, ValueError) as error:
         LOG.warning("ECS's task metadata at %s: %s; revisions cannot be told apart by an autostart", endpoint, error)

@@ -1,8 +1,8 @@
-"""Ships a growing run folder to S3, which cannot append: each file as segments named by the bytes they hold.
+"""Ships a growing run folder to S3. S3 cannot append, so each file becomes segments named by the bytes they hold.
 
-A segment's key says where its bytes belong (`seconds.csv/0000000000000000-0000000000001374`), so a reader can tell a
-gap from an end, a segment that was sent twice changes nothing, and no counter must survive a crash. Text is cut after
-whole lines and sessions.bin after whole sessions: what is in the bucket can always be read.
+A segment's key says where its bytes belong (`seconds.csv/0000000000000000-0000000000001374`). So a reader can tell a
+gap from the end, a segment that is sent twice changes nothing, and no counter must survive a crash. Text is cut after
+whole lines, sessions.bin after whole sessions, so every prefix in the bucket can be read.
 """
 
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-# Files that only grow (docs/run-folder.md). The others are small and sent whole whenever they change.
+# Files that only grow (docs/run-folder.md). The others are small and sent whole after each change.
 GROWING = (
     "seconds.csv",
     "latency.hlog",
@@ -49,7 +49,7 @@ def put_json(s3: "S3Client", bucket: str, key: str, value: Mapping[str, Any], *,
         else:
             s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
     except ClientError as error:
-        # 409: another conditional write of the same key is under way, so somebody else is writing it.
+        # 409: another conditional write of the same key is in progress.
         if only_if_absent and _status(error) in (409, 412):
             return False
         raise
@@ -95,25 +95,25 @@ class Shipper:
         return dict(self._sent)
 
     def unsent(self) -> list[str]:
-        """Growing files of which the bucket lacks something."""
+        """Growing files that are not completely in the bucket."""
         paths = [self._folder / name for name in GROWING]
         return [path.name for path in paths if path.exists() and path.stat().st_size != self._sent.get(path.name, 0)]
 
     def claim(self, who: Mapping[str, Any]) -> None:
-        """Take a run id that nobody else writes to: the folder's name, or with `-2`, `-3` ... behind it."""
+        """Claim a run id that nobody else writes to: the folder's name, or that with `-2`, `-3` ... appended."""
         number = 1
         while not self.claimed:
             run_id = self._folder.name if number == 1 else f"{self._folder.name}-{number}"
             key = f"runs/{run_id}/claim.json"
             mine = put_json(self._s3, self._bucket, key, who, only_if_absent=True)
-            # A try whose answer was lost has claimed it after all.
+            # An earlier try may have succeeded although its answer was lost.
             if mine or get_json(self._s3, self._bucket, key) == dict(who):
                 self.run_id = run_id
                 self.claimed = True
             number += 1
 
     def ship(self, *, last: bool = False) -> None:
-        """Send everything new; with `last` also a line that was cut off. Errors of AWS are noted, not raised."""
+        """Send everything new; with `last` also an incomplete last line. Errors of AWS are noted, not raised."""
         with self._lock:
             try:
                 for name in GROWING:
@@ -155,10 +155,10 @@ class Shipper:
             self._whole[path.name] = body
 
     def _note(self, problem: str) -> None:
-        """Say each problem once: the same one returns every few seconds."""
+        """Log each problem once: the same one returns every few seconds."""
         if problem not in self.problems:
             self.problems.append(problem)
-            LOG.error("run folder not (wholly) shipped: %s", problem)
+            LOG.error("run folder not completely shipped: %s", problem)
 
 
 def _whole_records(name: str, body: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Make a golden run folder out of a real one: `python -m tools.golden RUN NAME [--from S --to S]`.
+"""Makes a golden run folder from a real one: `python -m tools.golden RUN NAME [--from S --to S]`.
 
-Keeps what the report reads, without the function's own log lines and the sessions, and of the single arrivals only
-those between the two times; then writes the report.json that the report makes of it today beside it, to be looked at.
+Keeps what the report reads, without the function's log lines and the sessions, and only the single arrivals between the
+two times. Then writes the present report.json of that folder beside it, for review.
 """
 
 import argparse
@@ -17,7 +17,7 @@ KEPT = ("run.json", "seconds.csv", "latency.hlog", "events.jsonl", "failures.jso
 
 
 def trim(run: Path, folder: Path, from_s: float, to_s: float) -> None:
-    """Copy what is kept."""
+    """Copy the kept files."""
     folder.mkdir(parents=True)
     for name in KEPT:
         if (run / name).exists():
@@ -41,12 +41,12 @@ def report_of(folder: Path, scratch: Path) -> dict[str, Any]:
 
 
 def expected(name: str) -> Path:
-    """Where the report.json that is expected of a golden folder lies."""
+    """The path of a golden folder's expected report.json."""
     return GOLDEN / f"{name}.report.json"
 
 
 def main() -> None:
-    """Trim a run, or only write the expected report.json of one that is there."""
+    """Trim a run; for an existing golden folder only write its expected report.json."""
     parser = argparse.ArgumentParser(prog="python -m tools.golden", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("name")

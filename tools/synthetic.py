@@ -1,4 +1,4 @@
-"""Run folders with known answers, made as docs/run-folder.md says by the generator's own writer."""
+"""Makes run folders with known results, with the generator's own writer (docs/run-folder.md)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ STARTED_AT = 1_795_360_260.0
 
 @dataclass(frozen=True)
 class Planted:
-    """Slots that move from `start_s` for `length_s`, each arrival meanwhile slower by `added_us`."""
+    """Slots move from `start_s` for `length_s`; each arrival meanwhile is slower by `added_us`."""
 
     kind: str
     start_s: float
@@ -29,7 +29,7 @@ class Planted:
 
 @dataclass(frozen=True)
 class Synthetic:
-    """What to make up. Rates are arrivals per second at a phase's two ends."""
+    """The run to make. Rates are arrivals per second at a phase's two ends."""
 
     phases: Sequence[tuple[str, float, float, float]] = (
         ("Warm up", 60, 20, 80),
@@ -69,7 +69,7 @@ def planned_times(phases: Sequence[tuple[str, float, float, float]]) -> tuple[Fl
 
 
 def write(folder: Path, spec: Synthetic) -> Path:
-    """Make the run folder and give its path back."""
+    """Make the run folder and return its path."""
     random = np.random.default_rng(spec.seed)
     planned, phases = planned_times(spec.phases)
     latency = _latencies(spec, planned, random)

@@ -2,8 +2,8 @@
 
     python -m tools.terraform > main.tf.json
 
-AWS's Pulumi provider is made from Terraform's: the same inputs under other names. References that Pulumi resolves are
-written as references again, so that a scanner sees what belongs together.
+Pulumi's AWS provider is generated from Terraform's: the same inputs under other names. Values that Pulumi resolved are
+written as references again, so that a scanner sees how resources are connected.
 """
 
 import json
@@ -32,7 +32,7 @@ SINGULAR = {
     "dnsRecords": "dns_records",
 }
 VERBATIM = {"tags", "variables"}  # maps whose keys are the user's
-# Which type an id belongs to, where several resources share a name: by what the input is called.
+# Where several resources share a name, the input's name tells which type an id belongs to.
 HINTS = (
     ("security_group", "aws_security_group"),
     ("subnet", "aws_subnet"),
@@ -66,7 +66,7 @@ def terraform_type(resource: Declared) -> str:
 
 
 class _References:
-    """Writes what the mocked cloud answered as the references that Pulumi resolved."""
+    """Turns the mocked cloud's answers back into references."""
 
     def __init__(self, resources: list[Declared]) -> None:
         self._ids = {(terraform_type(r), r.name + SUFFIX): f"{terraform_type(r)}.{r.name}" for r in resources}
@@ -81,7 +81,7 @@ class _References:
         return text
 
     def value(self, value: Any, key: str) -> Any:
-        """An input of that name, in Terraform's words."""
+        """An input's value as Terraform writes it."""
         if isinstance(value, pulumi.Archive):
             return "function.zip"
         if isinstance(value, dict) and key not in VERBATIM:

@@ -71,7 +71,7 @@ def test_a_reshard_that_aws_rolled_back_is_a_failure() -> None:
         group(*ONE),
     )
     assert names(events) == ["reshard.requested", "nodes.joined", "reshard.failed"]
-    assert "1 shard(s) and the slots of before" in dict(events)["reshard.failed"]["error"]
+    assert "1 shard(s) and the same slots as before" in dict(events)["reshard.failed"]["error"]
 
 
 def test_a_stale_answer_ends_nothing() -> None:
