@@ -1,6 +1,5 @@
 """The functions: one writes and reads a session per request, one audits the sessions afterwards."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.archive import function_archive
+from infra.iam import assumed_by, document, statement
 from infra.naming import COMPONENT, named
 
 RUNTIME = "python3.13"
@@ -46,50 +46,22 @@ class Functions(pulumi.ComponentResource):
         role = aws.iam.Role(
             named("function"),
             description="What the functions may do",
-            assume_role_policy=json.dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "lambda.amazonaws.com"},
-                            "Action": "sts:AssumeRole",
-                        }
-                    ],
-                }
-            ),
+            assume_role_policy=assumed_by("lambda"),
             opts=here,
         )
+        log_streams = [group.arn.apply(lambda arn: f"{arn}:*") for group in self.logs.values()]
         policy = aws.iam.RolePolicy(
             named("function"),
             role=role.id,
-            policy=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            # No CreateLogGroup: a late log line would recreate the group after a destroy.
-                            "Sid": "WriteLogs",
-                            "Effect": "Allow",
-                            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                            "Resource": [group.arn.apply(lambda arn: f"{arn}:*") for group in self.logs.values()],
-                        },
-                        {
-                            # Lambda's managed policy for VPCs has it since January 2024; EC2 knows no resource for it.
-                            "Sid": "SeeSubnets",
-                            "Effect": "Allow",
-                            "Action": ["ec2:DescribeSubnets"],
-                            "Resource": "*",
-                        },
-                        {
-                            # X-Ray knows no resources to name.
-                            "Sid": "SendTraces",
-                            "Effect": "Allow",
-                            "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
-                            "Resource": "*",
-                        },
-                    ],
-                }
+            policy=document(
+                [
+                    # No CreateLogGroup: a late log line would recreate the group after a destroy.
+                    statement("WriteLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], log_streams),
+                    # Lambda's managed policy for VPCs has it since January 2024; EC2 knows no resource for it.
+                    statement("SeeSubnets", ["ec2:DescribeSubnets"], "*"),
+                    # X-Ray knows no resources to name.
+                    statement("SendTraces", ["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
+                ]
             ),
             opts=here,
         )

@@ -1,6 +1,5 @@
 """The load: a Locust master and its workers as Fargate services, in the network that the balancer is in."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from infra.iam import assumed_by, document, statement
 from infra.naming import COMPONENT, named
 from infra.results import WRITTEN
 
@@ -36,18 +36,6 @@ class LoadArgs:
     retention_days: int
 
 
-def statement(sid: str, actions: list[str], resources: Any) -> dict[str, Any]:
-    """One Allow of a policy document."""
-    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
-
-
-def tasks_may_assume() -> str:
-    """Who may take a task's role: ECS, for a task."""
-    principal = {"Service": "ecs-tasks.amazonaws.com"}
-    allow = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
-    return json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-
-
 class Load(pulumi.ComponentResource):
     """Cluster, discovery, log group, roles, and the two services."""
 
@@ -57,10 +45,39 @@ class Load(pulumi.ComponentResource):
         self._args = args
         self.cluster = aws.ecs.Cluster(named("load"), opts=self._here)
         self.log_group = aws.cloudwatch.LogGroup(named("load"), retention_in_days=args.retention_days, opts=self._here)
-        namespace = aws.servicediscovery.PrivateDnsNamespace(
-            named("net"), description="Where the workers find the master", vpc=args.vpc_id, opts=self._here
+        host, discovery_arn = self._discovery()
+        pull, pull_policy = self._pull_role()
+        master_role, master_policy = self._master_role()
+        master_command = ["--master", "--host", args.target_url, "--web-host", "127.0.0.1", "--web-port", str(UI_PORT)]
+        master_task = self._task(
+            "master", memory=2048, command=master_command, execution_role=pull, task_role=master_role
         )
-        discovery = aws.servicediscovery.Service(
+        worker_command = ["--worker", "--master-host", host]
+        worker_task = self._task("worker", memory=3072, command=worker_command, execution_role=pull, task_role=None)
+        self.master = self._service(
+            "master",
+            master_task,
+            1,
+            args.master_group_id,
+            depends_on=[*args.master_needs, pull_policy, master_policy],
+            registry=discovery_arn,
+        )
+        self.worker = self._service(
+            "worker",
+            worker_task,
+            args.workers,
+            args.worker_group_id,
+            depends_on=[*args.worker_needs, pull_policy, self.master],
+            registry=None,
+        )
+        self.register_outputs({})
+
+    def _discovery(self) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+        """The host name under which the workers find the master, and the registry's ARN."""
+        namespace = aws.servicediscovery.PrivateDnsNamespace(
+            named("net"), description="Where the workers find the master", vpc=self._args.vpc_id, opts=self._here
+        )
+        service = aws.servicediscovery.Service(
             named("master"),
             name="master",
             dns_config={
@@ -71,33 +88,30 @@ class Load(pulumi.ComponentResource):
             force_destroy=True,
             opts=self._here,
         )
-        pull, pull_policy = self._role(
+        return pulumi.Output.concat(service.name, ".", namespace.name), service.arn
+
+    def _pull_role(self) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        layers = ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
+        log_streams = self.log_group.arn.apply(lambda arn: f"{arn}:*")
+        return self._role(
             "pull",
             "What ECS may do to start a task",
             [
                 # The login is the account's, not a repository's: AWS has no resource to name here.
                 statement("LogIn", ["ecr:GetAuthorizationToken"], "*"),
-                statement(
-                    "Pull",
-                    ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"],
-                    args.repository_arn,
-                ),
-                statement(
-                    "WriteLogs",
-                    ["logs:CreateLogStream", "logs:PutLogEvents"],
-                    self.log_group.arn.apply(lambda arn: f"{arn}:*"),
-                ),
+                statement("Pull", layers, self._args.repository_arn),
+                statement("WriteLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], log_streams),
             ],
         )
-        task, task_policy = self._role(
+
+    def _master_role(self) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
+        args = self._args
+        written = [pulumi.Output.concat(args.bucket_arn, "/", prefix, "*") for prefix in WRITTEN]
+        return self._role(
             "master",
             "What the Locust master may do",
             [
-                statement(
-                    "WriteRunFolders",
-                    ["s3:PutObject", "s3:GetObject"],
-                    [pulumi.Output.concat(args.bucket_arn, "/", prefix, "*") for prefix in WRITTEN],
-                ),
+                statement("WriteRunFolders", ["s3:PutObject", "s3:GetObject"], written),
                 statement("ListRunFolders", ["s3:ListBucket"], args.bucket_arn),
                 statement("WatchTheReshard", ["elasticache:DescribeReplicationGroups"], args.cache_arn),
                 # None of these can be limited to a resource: AWS defines no resource types for them.
@@ -114,51 +128,17 @@ class Load(pulumi.ComponentResource):
                 ),
             ],
         )
-        master_host = pulumi.Output.concat(discovery.name, ".", namespace.name)
-        master_task = self._task(
-            "master",
-            cpu=1024,
-            memory=2048,
-            command=["--master", "--host", args.target_url, "--web-host", "127.0.0.1", "--web-port", str(UI_PORT)],
-            execution_role=pull,
-            task_role=task,
-        )
-        worker_task = self._task(
-            "worker",
-            cpu=1024,
-            memory=3072,
-            command=["--worker", "--master-host", master_host],
-            execution_role=pull,
-            task_role=None,
-        )
-        self.master = self._service(
-            "master",
-            master_task,
-            1,
-            args.master_group_id,
-            depends_on=[*args.master_needs, pull_policy, task_policy],
-            registry=discovery.arn,
-        )
-        self.worker = self._service(
-            "worker",
-            worker_task,
-            args.workers,
-            args.worker_group_id,
-            depends_on=[*args.worker_needs, pull_policy, self.master],
-            registry=None,
-        )
-        self.register_outputs({})
 
     def _role(
         self, part: str, description: str, statements: list[dict[str, Any]]
     ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
         role = aws.iam.Role(
-            named(part), description=description, assume_role_policy=tasks_may_assume(), opts=self._here
+            named(part), description=description, assume_role_policy=assumed_by("ecs-tasks"), opts=self._here
         )
         policy = aws.iam.RolePolicy(
             named(part),
             role=role.id,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
+            policy=document(statements),
             opts=self._here,
         )
         return role, policy
@@ -167,9 +147,8 @@ class Load(pulumi.ComponentResource):
         self,
         part: str,
         *,
-        cpu: int,
         memory: int,
-        command: list[pulumi.Input[str]],
+        command: Sequence[pulumi.Input[str]],
         execution_role: aws.iam.Role,
         task_role: aws.iam.Role | None,
     ) -> aws.ecs.TaskDefinition:
@@ -202,7 +181,7 @@ class Load(pulumi.ComponentResource):
             family=named(part),
             requires_compatibilities=["FARGATE"],
             network_mode="awsvpc",
-            cpu=str(cpu),
+            cpu="1024",
             memory=str(memory),
             runtime_platform={"operating_system_family": "LINUX", "cpu_architecture": "X86_64"},
             execution_role_arn=execution_role.arn,
