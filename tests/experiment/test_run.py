@@ -312,7 +312,7 @@ def test_steps_one_by_one(make_world: MakeWorld, runs: Path, capsys: pytest.Capt
         (["run", "--reshard-at", "165%"], "allowed is a share of the run"),
         (["run", "--destroy", "--keep"], "not allowed with argument"),
         (["run"], "--destroy removes it after the report, --keep leaves it standing"),
-        (["run", "--to", "2"], "dollars a forgotten month"),
+        (["run", "--to", "2"], "dollars in a forgotten month"),
         (["run", "--keep", "--reshard-at", "2"], "allowed is a share of the run"),
         (["reshard", "--to", "0"], "allowed is a number of shards"),
         (["reshard"], "--to"),
