@@ -1,7 +1,7 @@
 """Records a run on AWS from inside the Locust master, so that the run outlives its task and its stack.
 
 During a run a thread ships the run folder to S3 every few seconds, watches the replication group, and prints offered
-and achieved load in CloudWatch's Embedded Metric Format. docs/reference.md has the contract. Nothing here imports
+and achieved load in CloudWatch's Embedded Metric Format. docs/reference.md lists what is stored. Nothing here imports
 Locust; in a Locust process the thread is a greenlet, because gevent has patched `threading` and `socket` by then.
 """
 
