@@ -51,7 +51,7 @@ def play_on_aws(folder: Path) -> Played:
     return Played(on_aws.main(["run", "--keep", "--runs", str(folder)]), folder / RUN)
 
 
-@pytest.fixture(params=["aws", pytest.param("here", marks=pytest.mark.rehearsal)])
+@pytest.fixture(params=["aws", pytest.param("here", marks=[pytest.mark.rehearsal, pytest.mark.alone])])
 def played(
     request: pytest.FixtureRequest, s3: Any, tmp_path: Path, clock: SleepingClock, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Played]:
