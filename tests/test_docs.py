@@ -89,8 +89,7 @@ def test_files_named_in_the_text_are_there(document: Path) -> None:
     assert missing == set()
 
 
-# run-folder.md is rewritten together with the format that it describes.
-@pytest.mark.parametrize("document", [each for each in DOCUMENTS if each.name != "run-folder.md"], ids=named)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
 def test_lines_fit(document: Path) -> None:
     """Lines can be read and reviewed side by side; tables and code cannot be broken."""
     assert [f"{document.name}:{number}" for number, line in prose(document) if len(line) > WIDTH] == []
