@@ -44,8 +44,8 @@ def gates_of(added: list[str]) -> list[str]:
     Raises:
         OptionsError: one is not a gate.
     """
-    texts = [*gates.read_gates(DEFAULT_GATES), *added]
     try:
+        texts = [*gates.read_gates(DEFAULT_GATES), *added]
         for text in texts:
             gates.parse(text)
     except gates.GateError as error:

@@ -102,7 +102,7 @@ def analyse(run: Run, moves: Sequence[PlayedMove]) -> list[CycleEffects]:
     usable = flanks(moves, load_end)
     ways = {(move.migration, "") for move, _ in usable} | {(move.migration, move.direction) for move, _ in usable}
     all_effects: list[CycleEffects] = []
-    for series in series_of(run):
+    for series in series_of(run.timings):
         for stat, quantile in STATS.items():
             q = quantile_of(run, series, quantile)
             e = [(move, contrast(move, length, q)) for move, length in usable]

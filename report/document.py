@@ -48,10 +48,10 @@ def document(findings: Findings) -> dict[str, Any]:
 
 
 def judge(report: Mapping[str, Any], asked: Sequence[gates.Gate]) -> list[dict[str, Any]]:
-    """The gates' results; that no session is missing or different is always one of them."""
+    """The gates' results, each gate once; that no session is missing or different is always one of them."""
     always = [gates.parse(f"audit.{name} == 0") for name in ("missing", "different")] if report["audit"] else []
-    seen = {gate.text for gate in asked}
-    every = [*(gate for gate in always if gate.text not in seen), *asked]
+    by_text = {gate.text: gate for gate in asked}
+    every = [*(gate for gate in always if gate.text not in by_text), *by_text.values()]
     return [dict(gate.judge(report).__dict__) for gate in every]
 
 

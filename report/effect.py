@@ -7,6 +7,7 @@ One reshard is one event. Its effect is compared with the placebo distribution: 
 the same length in which no slot moved. That tells how unusual the effect is within this run, and no more.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,16 +62,16 @@ def _phase_rows(run: Run, windows: MoveWindows) -> npt.NDArray[np.bool_]:
     return (t_s >= windows.phase.start_s - 1e-6) & (t_s + 1 <= windows.phase.end_s + 1e-6)
 
 
-def series_of(run: Run) -> tuple[str, ...]:
-    """The series whose effects are told."""
-    return (*run.timings, "response", "service")
+def series_of(timings: Sequence[str]) -> tuple[str, ...]:
+    """The series whose effects are told, in a run whose application tells these timings."""
+    return (*timings, "response", "service")
 
 
 def effects(run: Run, windows: MoveWindows) -> list[Effect]:
     """The effect on each series, at p50 and p99 of each second."""
     return [
         _effect(run, windows, series, stat, differences(run, windows, series, quantile))
-        for series in series_of(run)
+        for series in series_of(run.timings)
         for stat, quantile in STATS.items()
     ]
 

@@ -38,7 +38,7 @@ def dollars(value: object) -> str:
 
 
 def quantity(value: object, unit: str) -> str:
-    """A number with its unit: a time in ms, or a plain one; a dash where there is none."""
+    """A number with its unit: a time in ms, a percentage, or a plain one; a dash where there is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return _NO_VALUE
-    return f"{milliseconds(value)} ms" if unit else f"{value:,.6g}"
+    return f"{milliseconds(value)} ms" if unit == "ms" else f"{value:,.6g} {unit}".rstrip()

@@ -1,29 +1,31 @@
-"""The metrics that a gate may name, and where report.json holds each of them."""
+"""The metrics that a gate may name, of which kind each is, and where report.json holds it."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from contract.histograms import LATENCIES
 from contract.runfolder import COUNTS
 from contract.runread import mapping
+from report import effect
 
-_COUNTS = (*COUNTS, "cold")
-_WINDOWS = ("before", "during", "after")
-_STATS = ("p50", "p90", "p95", "p99", "p99.9", "max", "count")
-_RUN_ONLY: Mapping[tuple[str, ...], tuple[tuple[str, ...], bool]] = {
-    ("stall",): (("reshard", "stall", "stall_ms"), True),
-    ("reshard", "duration"): (("reshard", "duration_ms"), True),
-    **{("audit", name): (("audit", name), False) for name in ("missing", "different", "checked")},
-}
+
+class Kind(Enum):
+    """What a value is. Only values of one kind are compared; a bare number goes with counts and ratios."""
+
+    TIME = "a time"
+    COUNT = "a count"
+    RATIO = "a ratio"
+    NUMBER = "a bare number"
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A value, in ms if `is_time`; None when the run does not have it, and `why` tells the reason."""
+    """A value, in ms if it is a time; None when the run does not have it, and `why` tells the reason."""
 
     value: float | None
-    is_time: bool
     why: str = ""
 
 
@@ -31,86 +33,98 @@ Reading = Callable[[Mapping[str, Any]], Quantity]
 """What takes a value out of a report.json."""
 
 
-def known(timings: Sequence[str]) -> str:
-    """The metrics of a run whose application tells these timings; named in the error about an unknown one."""
+class UnknownMetricError(ValueError):
+    """There is no metric of that name; the message says what is known."""
+
+
+Metrics = Mapping[str, tuple[tuple[str, ...], Kind]]
+"""By a metric's name: the keys that lead to it in report.json, and its kind."""
+
+_COUNTS = (*COUNTS, "cold")
+_STATS = ("p50", "p90", "p95", "p99", "p99.9", "max", "count")
+_NAME = re.compile(
+    r'(?:(?P<scope>run|(?:control\.)?(?:before|during|after)|phase\.(?:[1-9]\d{0,3}|"[^"]*"))\.)?(?P<metric>.+)',
+    re.ASCII,
+)
+
+
+def metric(name: str, timings: Sequence[str]) -> tuple[Reading, Kind]:
+    """What reads the metric of that name, and its kind, in a run whose application tells these timings.
+
+    Raises:
+        UnknownMetricError: there is no such metric, or it takes no scope.
+    """
+    match = _NAME.fullmatch(name)
+    scope, rest = (match["scope"] or "", match["metric"]) if match else ("", name)
+    of_the_run = _of_the_run(timings)
+    keys, kind = _of_a_window(timings).get(rest) or (None if scope else of_the_run.get(rest)) or ((), Kind.NUMBER)
+    if keys:
+        return _look_up(name, scope, keys), kind
+    if rest in of_the_run:
+        raise UnknownMetricError(f"no such metric; {rest} takes no scope, write {rest} alone")
+    raise UnknownMetricError(f"no such metric; known are {_known(timings)}")
+
+
+def _of_a_window(timings: Sequence[str]) -> Metrics:
+    return {
+        **{
+            f"{series}.{stat}": (("latency", series, stat), Kind.COUNT if stat == "count" else Kind.TIME)
+            for series in (*LATENCIES, *timings)
+            for stat in _STATS
+        },
+        **{count: ((count,), Kind.COUNT) for count in _COUNTS},
+    }
+
+
+def _of_the_run(timings: Sequence[str]) -> Metrics:
+    return {
+        "stall": (("reshard", "stall", "stall_ms"), Kind.TIME),
+        "reshard.duration": (("reshard", "duration_ms"), Kind.TIME),
+        **{f"audit.{name}": (("audit", name), Kind.COUNT) for name in ("missing", "different", "checked")},
+        **{
+            f"{what}.{series}.{stat}": (("reshard", "effect", series, stat, f"{what}_ms"), Kind.TIME)
+            for what in ("effect", "aftermath")
+            for series in effect.series_of(timings)
+            for stat in effect.STATS
+        },
+    }
+
+
+def _known(timings: Sequence[str]) -> str:
     return (
-        f"SERIES.STAT ({', '.join((*LATENCIES, *timings))}; {', '.join(_STATS)}), {', '.join(_COUNTS)}, audit.missing, "
-        "audit.different, audit.checked, reshard.duration, stall, effect.SERIES.p50|p99, aftermath.SERIES.p50|p99, "
-        "each of the first two also with before., during., after., control.during. ..., phase.1. or "
-        'phase."NAME". in front'
+        f"SERIES.STAT ({', '.join((*LATENCIES, *timings))}; {', '.join(_STATS)}) and {', '.join(_COUNTS)}, each also "
+        "with run., before., during., after., control.before., control.during., control.after., phase.1. or "
+        'phase."NAME". in front; and without any: audit.missing, audit.different, audit.checked, reshard.duration, '
+        f"stall, effect.SERIES.STAT and aftermath.SERIES.STAT ({', '.join(effect.series_of(timings))}; "
+        f"{', '.join(effect.STATS)})"
     )
 
 
-def reading_of(names: Sequence[str], timings: Sequence[str]) -> tuple[Reading, bool] | None:
-    """What reads the metric of that name, and whether it is a time; None when there is no such metric.
-
-    `timings` are those that the run's application tells.
-    """
-    series = (*LATENCIES, *timings)
-    scope, metric = _split_scope(names)
-    if scope[:1] == ("control",) and scope[1] not in _WINDOWS:
-        return None
-    keys, is_time = _of_window(metric, series) or (None if scope else _of_run(metric, series)) or ((), False)
-    return (_look_up(scope, keys, is_time=is_time), is_time) if keys else None
-
-
-def _split_scope(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if names[0] == "run":
-        return (), tuple(names[1:])
-    if names[0] == "control" and len(names) > 1:
-        return tuple(names[:2]), tuple(names[2:])
-    if names[0] == "phase" and len(names) > 1:
-        return tuple(names[:2]), tuple(names[2:])
-    if names[0] in _WINDOWS:
-        return (names[0],), tuple(names[1:])
-    return (), tuple(names)
-
-
-def _of_window(metric: tuple[str, ...], series: Sequence[str]) -> tuple[tuple[str, ...], bool] | None:
-    """Where a window's report (or the run's) holds the metric."""
-    if len(metric) == 2 and metric[0] in series and metric[1] in _STATS:
-        return ("latency", *metric), metric[1] != "count"
-    return (metric, False) if len(metric) == 1 and metric[0] in _COUNTS else None
-
-
-def _of_run(metric: tuple[str, ...], series: Sequence[str]) -> tuple[tuple[str, ...], bool] | None:
-    """Where the report holds a metric that only a whole run has."""
-    if metric in _RUN_ONLY:
-        return _RUN_ONLY[metric]
-    if (
-        len(metric) == 3
-        and metric[0] in ("effect", "aftermath")
-        and metric[1] in series
-        and metric[2] in ("p50", "p99")
-    ):
-        return ("reshard", "effect", metric[1], metric[2], f"{metric[0]}_ms"), True
-    return None
-
-
-def _look_up(scope: tuple[str, ...], keys: tuple[str, ...], *, is_time: bool) -> Reading:
-    named = ".".join((*scope, *keys))
-
+def _look_up(name: str, scope: str, keys: tuple[str, ...]) -> Reading:
     def result(report: Mapping[str, Any]) -> Quantity:
-        value: object = _scoped(scope, report)
+        value, why = _scoped(scope, report)
         for key in keys:
             value = mapping(value).get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return Quantity(None, is_time, f"this run has no {named}")
-        return Quantity(float(value), is_time)
+            return Quantity(None, why or f"this run has no {name}")
+        return Quantity(float(value))
 
     return result
 
 
-def _scoped(scope: tuple[str, ...], report: Mapping[str, Any]) -> object:
-    if not scope:
-        return report
-    if scope[0] == "phase":
-        phases: list[Mapping[str, Any]] = report["phases"]
-        for place, phase in enumerate(phases, start=1):
-            if scope[1] in (str(place), phase["name"]):
-                return phase
-        return None
-    window: object = report["reshard"]
-    for key in scope:
-        window = mapping(window).get(key)
-    return window
+def _scoped(scope: str, report: Mapping[str, Any]) -> tuple[object, str]:
+    """The part of the report that the scope names, and why there is none if that needs words."""
+    if scope in ("", "run"):
+        return report, ""
+    first, _, rest = scope.partition(".")
+    if first != "phase":
+        window = mapping(report["reshard"]).get(first)
+        return (mapping(window).get(rest) if rest else window), ""
+    phases: list[Mapping[str, Any]] = report["phases"]
+    if not rest.startswith('"'):
+        phases = phases[int(rest) - 1 : int(rest)]
+    else:
+        phases = [phase for phase in phases if phase["name"] == rest.strip('"')]
+    if len(phases) > 1:
+        return None, f"{len(phases)} phases are called {rest}; name one by its place, such as phase.1"
+    return (phases[0], "") if phases else (None, f"this run has no {scope}")

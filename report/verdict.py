@@ -5,6 +5,7 @@ from typing import Any
 
 from contract.histograms import LATENCIES
 from report import gates
+from report.formats import quantity
 
 STATES = {"valid": "VALID", "failed": "GATE FAILED", "invalid": "INVALID"}
 
@@ -42,11 +43,21 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
     else:
         said += _reshard(report["reshard"])
     said.append(_survival(report))
-    failed = [gate["gate"] for gate in report["gates"] if gate["state"] != gates.PASSED]
+    # An INVALID run's latencies must not be quoted: its gates are named without what they measured.
+    failed = [
+        _not_held(gate) if report["valid"] else gate["gate"]
+        for gate in report["gates"]
+        if gate["state"] != gates.PASSED
+    ]
     if failed:
         said.append(f"{len(failed)} of {len(report['gates'])} gates did not hold: {_joined(failed)}")
     said.append(limits(report))
     return said
+
+
+def _not_held(gate: Mapping[str, Any]) -> str:
+    measured, limit = (quantity(gate[side], gate["unit"]) for side in ("left", "right"))
+    return f"{gate['gate']} ({gate['why'] or f'measured {measured}, limit {limit}'})"
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ def effects_by_direction(findings: Findings) -> list[Chart]:
     charts: list[Chart] = []
     for stat in ("p50", "p99"):
         shown_directions = [direction or "all moves" for direction in reversed(directions)]
-        names = [f"{series}, {way}" for series in reversed(series_of(findings.run)) for way in shown_directions]
+        names = [f"{series}, {way}" for series in reversed(series_of(findings.run.timings)) for way in shown_directions]
         traces: list[dict[str, Any]] = []
         for place, direction in enumerate(directions):
             colour, symbol = looks[place % len(looks)]

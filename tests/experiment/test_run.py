@@ -317,6 +317,7 @@ def test_steps_one_by_one(make_world: MakeWorld, runs: Path, capsys: pytest.Capt
         (["reshard", "--to", "0"], "allowed is a number of shards"),
         (["reshard"], "--to"),
         (["run", "--keep", "--gate", "read.p99 ~ 5"], "read.p99 ~ 5"),
+        (["report", "--gate", "failed < 1%"], "failed/offered < 1%"),
         (["everything"], "everything"),
     ],
 )

@@ -59,7 +59,10 @@ def test_a_run_folder_that_exists_is_never_written_into(tmp_path: Path) -> None:
         options.read(["--out", str(tmp_path)])
 
 
-@pytest.mark.parametrize("words", [["--shards", "0:2"], ["--reshard-at", "120%"], ["--gate", "read.p99 ~ 5"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--shards", "0:2"], ["--reshard-at", "120%"], ["--gate", "read.p99 ~ 5"], ["--gate", "failed < 1%"]],
+)
 def test_the_command_exits_64_in_one_line_without_a_stack_trace(words: list[str]) -> None:
     """The whole command, as a user types it."""
     ran = subprocess.run([sys.executable, "-m", "rehearsal", *words], capture_output=True, text=True, check=False)
