@@ -20,6 +20,7 @@ from experiment.errors import INVALID, OK, USAGE, ExperimentError, UsageError
 from experiment.plan import Move, Plan, plan_reshard
 from experiment.screen import Screen
 from experiment.state import State, locked
+from report.gates import GateError
 
 ROOT = Path(__file__).resolve().parent.parent
 MIGRATION = "ElastiCache"
@@ -187,7 +188,7 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
                 command = "python -m experiment " + shlex.join(words)
                 notes = {"stack": options.stack, "command": command}
                 code = _do(Experiment(place, state, screen, gates=gates, notes=notes), stack, options)
-        except (RunFolderError, ProfileError) as error:
+        except (RunFolderError, ProfileError, GateError) as error:
             screen.problem(str(error))
             code = USAGE
         except ExperimentError as error:

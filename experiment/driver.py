@@ -217,7 +217,7 @@ class Experiment:
         if self.problems:
             runfolder.update_run(folder, {"problems": self.problems})
         with self._step("report"):
-            result = report.build(folder, self._gates)
+            result = report.build(folder, added=self._gates)
             self.screen.say(f"{result.verdict}\n\nReport: {_as_typed(result.html)}")
         return result.exit_code
 

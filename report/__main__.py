@@ -57,12 +57,18 @@ def _report(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--gate", action="append", default=[], metavar="EXPR", help='such as "read.p99 < 5ms"; repeatable'
     )
-    parser.add_argument("--gates", type=Path, metavar="FILE", help=f"gates in place of those of {DEFAULT_GATES.name}")
-    parser.add_argument("--no-gates", action="store_true", help=f"judge by --gate alone, not by {DEFAULT_GATES.name}")
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument(
+        "--gates",
+        type=Path,
+        metavar="FILE",
+        help=f"gates in place of those that the run was started with (if it keeps none: {DEFAULT_GATES.name})",
+    )
+    whose.add_argument("--no-gates", action="store_true", help="judge by --gate alone")
     options = parser.parse_args(arguments)
     try:
-        texts = [] if options.no_gates else gates.read_gates(options.gates or DEFAULT_GATES)
-        result = build(options.run, [*texts, *options.gate])
+        texts = [] if options.no_gates else gates.read_gates(options.gates) if options.gates else None
+        result = build(options.run, texts, added=options.gate)
     except (RunFolderError, gates.GateError, OSError) as error:
         sys.stderr.write(f"python -m report: {error}\n")
         return USAGE

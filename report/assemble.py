@@ -25,20 +25,25 @@ class ReportResult:
     report: dict[str, Any]
 
 
-def build(run_dir: Path, gate_texts: Sequence[str] | None = None) -> ReportResult:
+def build(run_dir: Path, gate_texts: Sequence[str] | None = None, *, added: Sequence[str] = ()) -> ReportResult:
     """Write report.html, report.json, report.md, timeline.svg and timeline.png into the run folder.
 
     Args:
         run_dir: the run folder.
-        gate_texts: the gates to judge it by; those of the repository's gates.txt if None.
+        gate_texts: the gates to judge it by; if None, those that run.json keeps, or else the repository's gates.txt.
+        added: gates beside them.
 
     Raises:
         contract.runfolder.RunFolderError: it is no run folder, or one of another format version.
-        report.gates.GateError: a gate cannot be understood.
+        report.gates.GateError: a gate cannot be understood, or names a timing that the run's application does not tell.
     """
-    texts = gates.read_gates(DEFAULT_GATES) if gate_texts is None else gate_texts
     run = read_run(run_dir)
-    asked = [gates.parse(text, run.timings if run.meta else TIMINGS) for text in texts]
+    timings = run.timings if run.meta else TIMINGS
+    own: Sequence[gates.Gate] = ()
+    if gate_texts is None:
+        own = gates.kept_in(run.meta, timings)
+        gate_texts = [] if own else gates.read_gates(DEFAULT_GATES)
+    asked = [*own, *(gates.parse(text, timings) for text in (*gate_texts, *added))]
     findings = examine(run)
     report = document.document(findings)
     report["gates"] = document.judge(report, asked)

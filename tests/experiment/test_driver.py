@@ -1,7 +1,7 @@
 """One driver, two places: the same experiment, run on this machine for real and on AWS in the fake world."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,10 +184,10 @@ class Scripted:
 PLAN = Plan((Move("real", 65.0, 2),), (1, 2), "scripted")
 
 
-def driver(place: Scripted, state: State | None = None) -> Experiment:
-    """The driver at that place, with no gates."""
+def driver(place: Scripted, state: State | None = None, gates: Sequence[str] = ()) -> Experiment:
+    """The driver at that place."""
     state = state or State.in_memory("dev")
-    return Experiment(place, state, Screen(), gates=[], notes={"stack": "dev"})
+    return Experiment(place, state, Screen(), gates=gates, notes={"stack": "dev"})
 
 
 def events_of(folder: Path) -> dict[str, float]:
@@ -202,6 +202,17 @@ def test_every_step_is_done_once_and_in_order(tmp_path: Path) -> None:
     assert [call for call in place.calls if call != "progress"] == ["up", "fill", "start", "change", "collect", "down"]
     assert place.told == ["reshard.requested", "slots.started", "slots.finished", "reshard.finished"]
     assert place.time >= place.ends_at
+
+
+def test_a_run_keeps_its_gates_and_later_reports_only_add(tmp_path: Path) -> None:
+    """Whoever makes the report later, with other gates in mind, judges by those of the run too."""
+    place, state = Scripted(tmp_path / "run"), State.load(tmp_path, "dev")
+    driver(place, state, ["offered > 5"]).run(PLAN, down=False)
+    assert runfolder.read_run(tmp_path / "run")["gates"] == ["offered > 5"]
+    state.save(folder=str(tmp_path / "run"))
+    driver(place, state, ["failed == 0"]).report()
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert [gate["gate"] for gate in report["gates"]][-2:] == ["offered > 5", "failed == 0"]
 
 
 def test_what_the_master_does_not_take_is_written_when_the_run_is_over(tmp_path: Path) -> None:

@@ -1,22 +1,30 @@
 """The command as a user runs it: files, exit codes, errors."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from contract.runfolder import update_run
 from tools import synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = "tests/report/golden/made-up"
+ALWAYS = ["audit.missing == 0", "audit.different == 0"]
 
 
 def run_report(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """`python -m report` in a process of its own."""
     command = [sys.executable, "-m", "report", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+
+def judged_by(run: Path) -> list[str]:
+    """The gates of its report."""
+    return [row["gate"] for row in json.loads((run / "report.json").read_text())["gates"]]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +56,10 @@ def test_a_gate_that_does_not_hold_exits_1(good_run: Path) -> None:
         (["nowhere"], "nowhere is not a folder"),
         (["tests"], "tests is not a run folder"),
         ([GOLDEN, "--gate", "read.p99 <"], "a number, a metric such as read.p99"),
+        ([GOLDEN, "--gate", "failed < 1%"], "failed/offered < 1%"),
+        ([GOLDEN, "--gate", "(" * 3000], "at most 500 are read"),
         (["tests", "--gates", "nowhere.txt"], "gates file nowhere.txt"),
+        (["tests", "--gates", "gates.txt", "--no-gates"], "not allowed with argument"),
         (["tests", "--loud"], "unrecognized arguments: --loud"),
         (["compare"], "the following arguments are required: RUN"),
         (["compare", "tests"], "compare takes 2 to 5 runs, got 1"),
@@ -69,5 +80,26 @@ def test_gates_files_replace_and_gates_add(good_run: Path, tmp_path: Path) -> No
     own.write_text("read.p99 < 1us\n")
     assert run_report(good_run, "--gates", own).returncode == 1
     assert run_report(good_run, "--no-gates", "--gate", "offered > 0").returncode == 0
-    gates = [row["gate"] for row in json.loads((good_run / "report.json").read_text())["gates"]]
-    assert gates == ["audit.missing == 0", "audit.different == 0", "offered > 0"]
+    assert judged_by(good_run) == [*ALWAYS, "offered > 0"]
+    assert run_report(good_run, "--gate", "failed == 0").returncode == 0
+    assert judged_by(good_run) == [*ALWAYS, "failed == 0", "missed == 0", "unknown == 0"]
+
+
+def test_a_run_is_judged_again_by_the_gates_that_it_was_started_with(good_run: Path, tmp_path: Path) -> None:
+    """What run.json keeps is the default; --gate adds to it, --gates and --no-gates leave it out, each gate once."""
+    run = tmp_path / "run"
+    shutil.copytree(good_run, run)
+    update_run(run, {"gates": ["read.p99 < 1us", "offered > 0"]})
+    done = run_report(run)
+    assert done.returncode == 1
+    assert "1 of 4 gates did not hold: read.p99 < 1us (measured 0." in done.stdout
+    assert " ms, limit 0.001 ms)" in done.stdout
+    assert judged_by(run) == [*ALWAYS, "read.p99 < 1us", "offered > 0"]
+    assert run_report(run, "--gate", "offered > 0", "--gate", "failed == 0").returncode == 1
+    assert judged_by(run) == [*ALWAYS, "read.p99 < 1us", "offered > 0", "failed == 0"]
+    assert run_report(run, "--no-gates").returncode == 0
+    assert judged_by(run) == ALWAYS
+    update_run(run, {"gates": ["failed < 1%"]})
+    done = run_report(run)
+    assert (done.returncode, done.stderr.count("\n")) == (64, 1)
+    assert "failed/offered < 1%" in done.stderr
