@@ -49,6 +49,7 @@ CONNECT_S = 1.5  # one lost SYN is sent again after a second
 LAYOUT_S = 2.0
 REPLY_S = 5.0
 RESOLVE_S = 5.0
+TELLING_S = 0.05  # a try that began with less time than this does not tell a silent node from a slow one
 PAUSE_S = 0.5  # the longest; the first is at most 5 ms
 
 _ASKING = pack(["ASKING"])
@@ -128,6 +129,13 @@ def redirected(reply: AskError, link: Link) -> NodeAddress:
     return (link.place[0] if host.encode() in _NO_HOST else host), port
 
 
+def _telling(before: Exception | None, failure: Exception, left_s: float) -> Exception:
+    """The failure to report: with almost no time left every node is silent, which does not tell what went wrong."""
+    if before is not None and isinstance(failure, SilentError) and left_s < TELLING_S:
+        return before
+    return failure
+
+
 class ClusterClient:
     """A client of the cluster behind one endpoint. Not for use by several threads at once."""
 
@@ -172,6 +180,7 @@ class ClusterClient:
         """Repeat a step, each time after a pause and with a new layout, until it succeeds or the time is up."""
         error: Exception | None = None
         for number in range(TRIES):
+            left_s = deadline.left()
             try:
                 return step(subject, deadline)
             except _REFUSALS as failure:
@@ -179,7 +188,7 @@ class ClusterClient:
             except OutOfMemoryError as failure:
                 raise UnavailableError(f"{self._cache} is out of memory: {failure}") from failure
             except (*_PASSING, LostError, SilentError, UnresolvedError) as failure:
-                error = failure
+                error = _telling(error, failure, left_s)
             except ResponseError as failure:
                 if not str(failure).startswith(_PASSING_TEXTS):
                     raise RefusedError(f"{self._cache} refused: {failure}") from failure
