@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.histograms import Latencies
+from contract.profiles import Phase, Profile
 from contract.runfolder import SCENARIOS, TIMINGS, Arrival, RunFolder, Second, append_event, append_line, update_run
+from contract.schedule import Schedule
 
 Floats = npt.NDArray[np.float64]
 STARTED_AT = 1_795_360_260.0
@@ -42,6 +45,7 @@ class Synthetic:
     lead_s: float = 2.0
     ended: str = "finished"
     seed: int = 7
+    poisson_seed: int | None = None
     timings: Sequence[str] = TIMINGS
     run: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -69,10 +73,28 @@ def planned_times(phases: Sequence[tuple[str, float, float, float]]) -> tuple[Fl
     return np.concatenate(times), listed
 
 
+def poisson_times(
+    phases: Sequence[tuple[str, float, float, float]], seed: int
+) -> tuple[Floats, list[dict[str, object]]]:
+    """Every planned time as the generator's schedule draws it, and run.json's phases."""
+    drawn = tuple(Phase(name, *(Fraction(str(number)) for number in numbers)) for name, *numbers in phases)
+    schedule = Schedule(Profile("synthetic", "", drawn, "poisson", seed))
+    listed: list[dict[str, object]] = [
+        {
+            "name": phase.name, "start_s": phase.start_s, "duration_s": phase.duration_s,
+            "rate_from": phase.rate_from, "rate_to": phase.rate_to, "arrivals": phase.arrivals,
+        }
+        for phase in schedule.phases
+    ]  # fmt: skip
+    return np.array([t_s for _, t_s in schedule.times(0, schedule.total)]), listed
+
+
 def write(folder: Path, spec: Synthetic) -> Path:
     """Make the run folder and return its path."""
     random = np.random.default_rng(spec.seed)
-    planned, phases = planned_times(spec.phases)
+    planned, phases = (
+        planned_times(spec.phases) if spec.poisson_seed is None else poisson_times(spec.phases, spec.poisson_seed)
+    )
     latency = _latencies(spec, planned, random)
     causes = _failed(spec, planned)
     run = _run_json(spec, phases)
