@@ -13,9 +13,9 @@ half. With x = k + 1/2 - L(s):
 
 which is the quadratic's root in the form that does not cancel when a is near 0.
 
-Poisson arrivals: within a phase the same map of a unit-rate process, whose gaps are exponential; drawn in blocks of 1024
-expected arrivals with a generator seeded by (seed, phase, block), so any block can be drawn again by any worker, and
-all agree. A phase with the length and rates of an earlier one repeats that one's draw, arrival for arrival: what is
+Poisson arrivals: within a phase the same map of a unit-rate process, whose gaps are exponential; drawn in blocks of
+1024 expected arrivals with a generator seeded by (seed, phase, block), so any block can be drawn again by any worker,
+and all agree. A phase with the length and rates of an earlier one repeats that one's draw, arrival for arrival: what is
 compared with its control phase, second by second, then differs in what happened, not in how many arrivals the dice
 gave (at 60/s they alone move a 6 s window's count by 5 %). Each phase by itself is still a Poisson process.
 """

@@ -254,7 +254,7 @@ def _write_servers(folder: Path, spec: Synthetic) -> None:
         append_line(
             folder,
             "server.jsonl",
-            {"t_s": t_s, "node": "machine", "cpu_busy": 0.4, "memory_available_bytes": 9_000_000_000},
+            {"t_s": t_s, "node": "machine", "cpu_busy": 0.4, "cpu_own": 0.35, "memory_available_bytes": 9_000_000_000},
         )
         append_line(
             folder,
