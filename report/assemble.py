@@ -8,7 +8,7 @@ from typing import Any
 
 from contract.runfolder import TIMINGS
 from contract.runread import read_run
-from report import document, gates, page, picture, summary, verdict
+from report import advice, document, gates, page, picture, summary, terminal, verdict
 from report.findings import examine
 
 DEFAULT_GATES = Path(__file__).resolve().parent.parent / "gates.txt"
@@ -49,6 +49,7 @@ def build(run_dir: Path, gate_texts: Sequence[str] | None = None, *, added: Sequ
     report["gates"] = document.judge(report, asked)
     report["exit_code"] = verdict.exit_code(report)
     report["verdict"] = verdict.sentences(report)
+    report["next"] = advice.advice(report)
 
     png = picture.draw(findings, run_dir)
     html = run_dir / "report.html"
@@ -57,4 +58,4 @@ def build(run_dir: Path, gate_texts: Sequence[str] | None = None, *, added: Sequ
     (run_dir / "report.json").write_text(
         json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
     )
-    return ReportResult(report["exit_code"], verdict.text(report), list(report["reasons"]), html, report)
+    return ReportResult(report["exit_code"], terminal.text(report), list(report["reasons"]), html, report)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from contract.runread import Run
-from report.windows import PlayedMove
+from report import measures
+from report.measures import Mask
+from report.moves import PlayedMove
 
 SLOW_MS = 20.0
-"""An arrival whose response took longer is slow; a stall is a stretch in which a slow one was always waiting."""
+"""An arrival whose response took longer is slow, unless run.json names another threshold."""
 SETTLE_S = 1.0
 """Arrivals planned up to this long after the move count too: the move may still delay them."""
 
@@ -30,6 +32,17 @@ class Around:
     stalled_arrivals: int
 
 
+def slow_ms(run: Run) -> float:
+    """The threshold of the run: what run.json declared before it, or `SLOW_MS`."""
+    declared = run.number("slow_ms")
+    return declared if declared > 0 else SLOW_MS
+
+
+def slow_arrivals(run: Run, rows: Mask) -> int:
+    """How many arrivals that were offered in the rows took longer than the threshold, or had no good reply."""
+    return measures.merged(run, "response", rows).above(slow_ms(run) * 1000)
+
+
 def around(run: Run, move: PlayedMove) -> Around | None:
     """The arrivals planned from the start of the move to `SETTLE_S` after it; None when none were kept."""
     if move.finished_s is None:
@@ -45,7 +58,7 @@ def around(run: Run, move: PlayedMove) -> Around | None:
     # A failed arrival waited until its failure was known: one that was refused at once did not wait long.
     done = np.where(np.isfinite(kept.done_s[first:last]), kept.done_s[first:last], planned + limit_s)
     waited_ms = (done - planned) * 1000
-    slow = waited_ms > SLOW_MS
+    slow = waited_ms > slow_ms(run)
     stall_ms, stall_from, stalled = _longest_stall(planned[slow], done[slow])
     return Around(
         kind=move.kind,
@@ -54,7 +67,7 @@ def around(run: Run, move: PlayedMove) -> Around | None:
         arrivals=len(planned),
         failed=int((~ok).sum()),
         slow=int(slow.sum()),
-        slow_ms=SLOW_MS,
+        slow_ms=slow_ms(run),
         longest_ms=float(waited_ms.max()),
         stall_ms=stall_ms,
         stall_from_s=stall_from,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contract.runread import Run
 from report.checks import comparison, delivery, machines, programs
 from report.checks.check import RunCheck
+from report.checks.remedies import with_remedy
 from report.moves import PlayedMove
 from report.windows import MoveWindows
 
@@ -26,4 +27,4 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         checks += comparison.sham(run, windows)
         checks += comparison.room(windows)
     checks += comparison.moves_ended(run, moves)
-    return checks
+    return [with_remedy(check) for check in checks]
