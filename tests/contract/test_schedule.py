@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.profiles import Phase, Profile, load
+from contract.profiles import Profile, ProfilePhase, load
 from contract.schedule import Schedule
 
 rates = st.one_of(st.just(0), st.integers(0, 400), st.fractions(0, 50, max_denominator=50)).map(Fraction)
@@ -17,7 +17,7 @@ profiles = st.builds(
     st.just("p"),
     st.just(""),
     st.lists(
-        st.builds(Phase, st.just("phase"), st.fractions(Fraction(1, 4), 20, max_denominator=30), rates, rates),
+        st.builds(ProfilePhase, st.just("phase"), st.fractions(Fraction(1, 4), 20, max_denominator=30), rates, rates),
         min_size=1,
         max_size=4,
     ).map(tuple),
@@ -96,7 +96,7 @@ def test_poisson_gaps_are_exponential_and_depend_on_the_seed_only() -> None:
     """Mean and spread of the gaps are those of a Poisson process; another seed is another process."""
 
     def times(seed: int) -> list[float]:
-        phase = Phase("p", Fraction(1000), Fraction(50), Fraction(50))
+        phase = ProfilePhase("p", Fraction(1000), Fraction(50), Fraction(50))
         schedule = Schedule(Profile("p", "", (phase,), "poisson", seed))
         return [t_s for _, t_s in schedule.times(0, schedule.total)]
 
