@@ -1,6 +1,7 @@
 """Makes run folders with known results, with the generator's own writer (docs/run-folder.md)."""
 
 import math
+import random as rng
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,22 +12,28 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.histograms import Latencies
-from contract.profiles import Phase, Profile
+from contract.profiles import Profile, ProfilePhase
 from contract.runfolder import SCENARIOS, TIMINGS, Arrival, RunFolder, Second, append_event, append_line, update_run
 from contract.schedule import Schedule
 
 Floats = npt.NDArray[np.float64]
 STARTED_AT = 1_795_360_260.0
+KEY_BYTES = 300
+"""Of one session in a primary's memory, about."""
 
 
 @dataclass(frozen=True)
 class Planted:
-    """Slots move from `start_s` for `length_s`; each arrival meanwhile is slower by `added_us`."""
+    """Slots move from `start_s` for `length_s`; each arrival meanwhile is slower by `added_us`.
+
+    `fields` are further ones of its events: `cycle`, `kind`, `direction`.
+    """
 
     kind: str
     start_s: float
     length_s: float
     added_us: float = 0.0
+    keys: int = 2400
     fields: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
@@ -73,11 +80,51 @@ def planned_times(phases: Sequence[tuple[str, float, float, float]]) -> tuple[Fl
     return np.concatenate(times), listed
 
 
+def cycles(
+    count: int = 8,
+    *,
+    seed: int = 3,
+    length_s: float = 8.0,
+    window_s: float = 9.0,
+    flank_s: float = 8.0,
+    rate: float = 120.0,
+    real_us: float = 200.0,
+    sham_us: float = 50.0,
+    migration: str = "batches",
+) -> Synthetic:
+    """A run of `count` blocks, laid out as `experiment.plan` does: filling, flank, move, flank, move, flank.
+
+    Slots move for `length_s` of each window of `window_s`. The flank between a block's two moves serves both.
+    """
+    filling_s, lead_s = 2.0, 1.0
+    draw = rng.Random(seed)  # noqa: S311 - made-up data
+    moves: list[Planted] = []
+    at_s = 0.0
+    for block in range(count):
+        at_s += filling_s + flank_s + lead_s
+        direction = "1->2" if block % 2 == 0 else "2->1"
+        keys = round(rate * at_s / 2)
+        for kind in draw.sample(["real", "sham"], 2):
+            fields = {"cycle": block, "kind": kind, "direction": direction, "migration": migration}
+            moves.append(Planted(kind, at_s, length_s, real_us if kind == "real" else sham_us, keys, fields))
+            at_s += window_s + flank_s + lead_s
+        at_s -= lead_s
+    primary = "response.p99" if rate * window_s >= 1000 else "response.slow"
+    played = {"count": count, "seed": seed, "window_s": window_s, "flank_s": flank_s, "primary": primary}
+    reshard = {"from": 1, "to": 2, "at_s": moves[0].start_s - lead_s, "migration": migration}
+    return Synthetic(
+        phases=(("Steady", math.ceil(at_s), rate, rate),),
+        moves=moves,
+        lead_s=lead_s,
+        run={"cycles": played, "reshard": reshard, "slow_ms": 20.0},
+    )
+
+
 def poisson_times(
     phases: Sequence[tuple[str, float, float, float]], seed: int
 ) -> tuple[Floats, list[dict[str, object]]]:
     """Every planned time as the generator's schedule draws it, and run.json's phases."""
-    drawn = tuple(Phase(name, *(Fraction(str(number)) for number in numbers)) for name, *numbers in phases)
+    drawn = tuple(ProfilePhase(name, *(Fraction(str(number)) for number in numbers)) for name, *numbers in phases)
     schedule = Schedule(Profile("synthetic", "", drawn, "poisson", seed))
     listed: list[dict[str, object]] = [
         {
@@ -203,7 +250,7 @@ def _write_seconds(
 def _write_arrivals(
     folder: RunFolder, spec: Synthetic, planned: Floats, latency: Mapping[str, Floats], causes: Mapping[int, str]
 ) -> None:
-    kept = np.zeros(len(planned), dtype=np.bool_)
+    kept = np.full(len(planned), "cycles" in spec.run)  # such a run keeps them all
     for move in spec.moves:
         kept |= (planned >= move.start_s - spec.lead_s - 10) & (planned < move.start_s + move.length_s + 10)
     folder.append_arrivals(
@@ -225,13 +272,19 @@ def _write_arrivals(
 def _write_events(folder: Path, spec: Synthetic) -> None:
     lines: list[tuple[float, str, Mapping[str, object]]] = [(0.0, "run.started", {})]
     for move in spec.moves:
-        outer, inner = ("reshard.", "slots.") if move.kind == "real" else ("sham.", "sham.slots.")
+        outer, inner = ("reshard.", "") if move.kind == "real" else ("sham.", "sham.")
         end = move.start_s + move.length_s
+        direction = str(move.fields.get("direction") or "1->2")
+        before, _, after = direction.partition("->")
+        more: dict[str, object] = {"from": int(before), "to": int(after), **move.fields}
+        joined = [(move.start_s - 0.1, inner + "nodes.joined", {"nodes": ["0002-001", "0002-002"], **more})]
         lines += [
-            (move.start_s - spec.lead_s, outer + "requested", {"from": 1, "to": 2}),
-            (move.start_s, inner + "started", {"slots": 8192, "from": "0001-001", "to": "0002-001", **move.fields}),
-            (end, inner + "finished", {"slots": 8192, "keys": 2400, **move.fields}),
-            (end + 0.3, outer + "finished", {}),
+            (move.start_s - spec.lead_s, outer + "requested", more),
+            (move.start_s - 0.9 * spec.lead_s, outer + "declared", {"changed": ["session-cache"], **more}),
+            *(joined if int(after) > int(before) else []),
+            (move.start_s, inner + "slots.started", {"slots": 8192, **more}),
+            (end, inner + "slots.finished", {"slots": 8192, "keys": move.keys, "bytes": move.keys * KEY_BYTES, **more}),
+            (end + 0.3, outer + "finished", more),
         ]
     if spec.ended == "finished":
         lines.append((spec.duration_s + 1, "run.finished", {}))
