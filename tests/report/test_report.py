@@ -13,6 +13,7 @@ import pytest
 
 from report import build
 from report.compare import compare
+from report.document import WINDOWS
 from report.gates import GateError
 from report.standalone import as_script_data
 from tools import synthetic
@@ -254,8 +255,36 @@ def test_every_kind_of_input_gets_a_report_that_says_so(
     result = build(run)
     assert said in unwrapped(result.verdict)
     assert result.exit_code == code
+    assert [
+        check["name"] for check in result.report["checks"] if check["state"] == "fail" and not check["remedy"]
+    ] == []
     holds_to_the_schema(json.loads((run / "report.json").read_text(encoding="utf-8")))
     assert html.escape(said) in html.escape(html.unescape(result.html.read_text(encoding="utf-8")))
+
+
+def test_an_invalid_run_is_marked_wherever_a_figure_stands(tmp_path: Path) -> None:
+    """Each chart, each section of figures and the picture say so, gates show nothing measured, and so does the data."""
+    run = made(tmp_path, PLAIN)
+    valid = build(run, ["read.p99 < 5ms"]).html.read_text(encoding="utf-8")
+    assert 'class="unusable"' not in valid
+    meta(generator_cpu={"w1": 140})(run)
+    result = build(run, ["read.p99 < 5ms"])
+    page = result.html.read_text(encoding="utf-8")
+    mark = '<span class="unusable">✗ INVALID run: not usable</span>'
+    assert page.count("<figcaption>") == page.count(f"<figcaption>{mark}") >= 15
+    sections = dict(re.findall(r'<h2 id="(\w+)">(.*?)(?=<h2 )', page, re.DOTALL))
+    assert {name for name, section in sections.items() if mark in section} == {
+        "timeline", "effect", "phases", "percentiles",
+    }  # fmt: skip
+    shown = re.search(r"<code>read.p99 &lt; 5ms</code></td>(.*?)</tr>", page, re.DOTALL)
+    assert shown is not None
+    assert "not judged" in shown[1]
+    assert " ms" not in shown[1]
+    assert "INVALID run, not usable" in re.sub(r"<!--|-->", "", (run / "timeline.svg").read_text(encoding="utf-8"))
+    report = result.report
+    flagged = [report["headline"], *report["phases"], *report["moves"], *(report["reshard"][name] for name in WINDOWS)]
+    assert [part["usable"] for part in flagged] == [False] * len(flagged)
+    assert report["headline"]["rows"][0]["during"] > 0  # the figures are there, and flagged
 
 
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>\u2028`|**"
