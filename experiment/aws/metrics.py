@@ -77,7 +77,7 @@ def balancer_suffix(cloud: Cloud, dns_name: str) -> str | None:
     return arns[0].partition(":loadbalancer/")[2] if arns else None
 
 
-def wanted(nodes: Iterable[str], functions: Iterable[str], balancer: str | None) -> list[Metric]:
+def of_stack(nodes: Iterable[str], functions: Iterable[str], balancer: str | None) -> list[Metric]:
     """Every metric that is kept beside server.jsonl."""
     metrics = [
         Metric("AWS/Lambda", name, (("FunctionName", function),), statistic)

@@ -24,10 +24,10 @@ SWITCH_INTERVAL_S = 0.0005
 MAX_ROWS = 20_000  # a report
 
 
-def max_in_flight(wanted: int) -> int:
+def max_in_flight(limit: int) -> int:
     """Raise this process's limit of open files as far as it goes, and stay below it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    need = wanted * 2 + 512  # connections that the server still has to close need descriptors too
+    need = limit * 2 + 512  # connections that the server still has to close need descriptors too
     if soft != resource.RLIM_INFINITY and soft < need:
         target = need if hard == resource.RLIM_INFINITY else min(need, hard)
         try:
@@ -35,7 +35,7 @@ def max_in_flight(wanted: int) -> int:
             soft = target
         except (ValueError, OSError):  # macOS refuses more than kern.maxfilesperproc
             pass
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, (soft - 512) // 2))
+    return limit if soft == resource.RLIM_INFINITY else max(1, min(limit, (soft - 512) // 2))
 
 
 class Agent:

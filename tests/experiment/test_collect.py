@@ -1,5 +1,6 @@
 """From a bucket to a run folder: the same report as at home, and what is lacking is said."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +72,7 @@ def test_the_same_run_gives_the_same_report_but_for_where_it_ran(s3: Any, cloud_
     ship(s3, original)
     done = fetch_bare(cloud_of(s3=s3), tmp_path / "collected")
     runfolder.update_run(done.folder, {"where": "aws"})
+    shutil.copy(original / runfolder.FUNCTION, done.folder)  # only a rehearsal has it, so it is never shipped
     collected = report.build(done.folder, []).report
     assert done.missing == ["settings, metrics.jsonl: stack dev is not deployed"]
     assert (at_home["where"], collected["where"]) == ("rehearsal", "aws")

@@ -75,13 +75,13 @@ ACTIONS = {
 
 def unlisted(made: list[Request], program: Program, rows: Mapping[str, TypeRow]) -> set[str]:
     """Requests whose action is missing in their resource type's row."""
-    found: set[str] = set()
+    requests: set[str] = set()
     for request in made:
         operation = f"{request.service.replace('elbv2', 'elasticloadbalancing')}:{request.operation}"
         kind = program.resources[request.urn].type
         if ACTIONS.get(operation, operation) not in {call.action for call in rows[kind]}:
-            found.add(f"{kind}: {operation}")
-    return found
+            requests.add(f"{kind}: {operation}")
+    return requests
 
 
 @pytest.mark.parametrize("title", CONFIGURATIONS)
@@ -143,8 +143,8 @@ def test_what_changes_is_limited_or_listed_with_its_reason() -> None:
     """Every wide right is one that somebody decided on; the list has none that is not needed."""
     _, policies, _ = made("with a budget")
     assert checks.unlimited(policies, table(), permissions.WIDE) == []
-    found = {line.split(": ")[0] for line in checks.unlimited(policies, table(), ())}
-    assert set(permissions.WIDE) == found
+    unlimited = {line.split(": ")[0] for line in checks.unlimited(policies, table(), ())}
+    assert set(permissions.WIDE) == unlimited
 
 
 def test_the_policies_grant_no_action_beyond_the_table() -> None:
@@ -338,13 +338,13 @@ def test_a_planted_mistake_in_the_table_is_found_and_named(plant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("content", "expected"),
     [
         ({"source": [], "creation": {}}, "allowed are source, defaults, create"),
         ({"source": [], "create": {"ec2:CreateVpc": "fresh vpc"}}, "'fresh vpc': allowed is any"),
     ],
 )
-def test_a_row_that_cannot_be_read_is_refused(given: dict[str, Any], expected: str) -> None:
+def test_a_row_that_cannot_be_read_is_refused(content: dict[str, Any], expected: str) -> None:
     """A misspelt phase or target would silently grant nothing."""
     with pytest.raises(ValueError, match=expected):
-        row("aws:ec2/vpc:Vpc", given)
+        row("aws:ec2/vpc:Vpc", content)
