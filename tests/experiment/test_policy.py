@@ -157,7 +157,10 @@ def test_the_policies_grant_no_action_beyond_the_table() -> None:
 
 
 def asked() -> set[str]:
-    """Every action that a call of experiment/ names for its error message."""
+    """Every action that the sources of experiment/ name: a refused call tells the user to allow just this action.
+
+    It reads sources, because a played run makes only some of the calls: not those after a failure.
+    """
     found: set[str] = set()
     for file in (ROOT / "experiment").rglob("*.py"):
         if file.name in ("permissions.py", "policy.py"):
