@@ -13,6 +13,7 @@ import pytest
 from experiment.__main__ import main
 from experiment.aws import permissions, policy
 from experiment.aws.provider_calls import TypeRow, row, table
+from experiment.program import Resource
 from infra.naming import named
 from tests.aws.configurations import CONFIGURATIONS, Configuration
 from tests.aws.requests import Request, changes, creations
@@ -29,11 +30,16 @@ STRANGERS: dict[str, Callable[[str], str]] = {
 }
 
 
+def resources(program: Program) -> list[Resource]:
+    """The program's resources as experiment/program.py tells them."""
+    return [Resource(declared.type, declared.name, declared.inputs, {}) for declared in program]
+
+
 def made(title: str) -> tuple[Program, dict[str, policy.Policy], checks.StackNames]:
     """The program, the policies and the stack of one configuration."""
     configuration = CONFIGURATIONS[title]
     program = configuration.declare()
-    policies = policy.policies(list(program), checks.PROJECT, configuration.stack)
+    policies = policy.policies(resources(program), checks.PROJECT, configuration.stack)
     return program, policies, checks.StackNames(program, configuration.stack)
 
 
@@ -126,7 +132,7 @@ def test_a_strangers_resource_is_out_of_reach(title: str, stranger: str) -> None
 def test_a_stack_whose_name_begins_alike_is_out_of_reach(other: str) -> None:
     """The suffix has seven characters and no more, so that `dev-load-???????` is not `dev-2-load-0123abc`."""
     program = Configuration(other).declare()
-    policies = policy.policies(list(Configuration("dev").declare()), checks.PROJECT, "dev")
+    policies = policy.policies(resources(Configuration("dev").declare()), checks.PROJECT, "dev")
     assert checks.granted(policies, program, checks.StackNames(program, other), table()) == []
 
 
@@ -304,7 +310,7 @@ def test_a_planted_mistake_is_found_and_named(plant: str) -> None:
     program = CONFIGURATIONS["default"].declare() if change is not _handwritten else _demo()
     stack = "elasticache-demo" if change is _handwritten else "dev"
     own, other = checks.StackNames(program, stack), checks.StackNames(program, "other", STRANGERS["another stack"])
-    policies = copy.deepcopy(policy.policies(list(program), checks.PROJECT, stack))
+    policies = copy.deepcopy(policy.policies(resources(program), checks.PROJECT, stack))
     change(policies)
     assert expected in "\n".join(_findings(policies, program, own, other))
 
