@@ -65,11 +65,11 @@ class Poller(Protocol):
     """What the sender needs of epoll or kqueue. A closed descriptor leaves by itself."""
 
     def watch_read(self, fd: int) -> None:
-        """Tell once when there is something to read, or the peer is done."""
+        """Give one event when there is something to read, or the peer has closed."""
         ...
 
     def watch_write(self, fd: int) -> None:
-        """Tell when a connection is made, or failed."""
+        """Give an event when a connection is made or has failed."""
         ...
 
     def again_read(self, fd: int) -> None:
@@ -81,14 +81,14 @@ class Poller(Protocol):
         ...
 
     def sleep(self, timeout_s: float, *, replies: bool, connections: bool) -> None:
-        """Until there is something to tell, or the timeout, which is kept to well under a millisecond.
+        """Sleep until an event or the timeout, to well under a millisecond.
 
-        A system that can do so is not woken by replies, or connections, if these are not asked for.
+        Where the system can, replies and connections that are not asked for do not end the sleep.
         """
         ...
 
     def ready(self) -> list[tuple[int, int]]:
-        """(descriptor, events) of what there is to tell now."""
+        """(descriptor, events) of each descriptor that has an event now."""
         ...
 
     def close(self) -> None:
