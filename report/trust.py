@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from contract.runread import Run
-from report.checks import comparison, delivery, machines
+from report.checks import comparison, delivery, machines, programs
 from report.checks.check import RunCheck
 from report.checks.sham_work import sham_work
 from report.moves import PlayedMove
@@ -17,6 +17,7 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         *delivery.schedule(run),
         *delivery.lag(run),
         *machines.saturation(run, windows),
+        *programs.others(run, windows),
         *machines.environments(run),
         *delivery.audit(run),
         *machines.clocks(run),

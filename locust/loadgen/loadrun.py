@@ -79,7 +79,7 @@ class LoadRun:
         worker.hear(report)
         if report["crash"]:
             raise RunError(f"worker {worker.name}'s sender ended: {report['crash']}")
-        orders["pieces"] = self.workers.renew(worker, t_s, leaving=report["leaving"])
+        orders["shares"] = self.workers.renew(worker, t_s, leaving=report["leaving"])
         self._enter(worker.name, report)
         orders["bye"] = report["leaving"] and self.workers.dismiss(worker, t_s)
 
