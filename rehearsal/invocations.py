@@ -86,6 +86,11 @@ class HostedFunction:
         """Environments that exist or are being started."""
         return len(self._environments) + self._starting
 
+    @property
+    def busy(self) -> int:
+        """Environments that have an invocation, or are being started and one waits for them."""
+        return len(self._environments) - len(self._idle) + min(self._starting, len(self._waiting))
+
     async def start(self) -> None:
         """Load the handler; raises InitError if that fails."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -119,17 +124,22 @@ class HostedFunction:
             return
         self._waiting.append(invocation)
         self.second.waited += 1
+        self._count_busy()
+        if len(self._waiting) <= self._starting:
+            return  # one is on its way whose own invocation was served by another
         if self.environments < self.spec.limit:
-            self._starting += 1
-            task = self._loop.create_task(self._add())
-            task.add_done_callback(lambda done: done.exception())
+            self._start_another()
         else:
             self.second.limit_reached += 1
             self.limit_was_reached = True
 
+    def forget_limit(self) -> None:
+        """Begin anew to watch whether an invocation waits because of the limit."""
+        self.limit_was_reached = False
+
     def look(self) -> EnvironmentCounts:
         """What happened since the last call."""
-        counts, self.second = self.second, EnvironmentCounts(busy_max=len(self._environments) - len(self._idle))
+        counts, self.second = self.second, EnvironmentCounts(busy_max=self.busy)
         if self._waiting:
             oldest_ms = (self._loop.time() - self._waiting[0].arrived_s) * 1000
             self.second.wait_ms_max = oldest_ms
@@ -143,6 +153,15 @@ class HostedFunction:
         self._control.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+
+    def _start_another(self) -> None:
+        self._starting += 1
+        self._count_busy()
+        task = self._loop.create_task(self._add())
+        task.add_done_callback(lambda done: done.exception())
+
+    def _count_busy(self) -> None:
+        self.second.busy_max = max(self.second.busy_max, self.busy)
 
     async def _add(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -174,8 +193,7 @@ class HostedFunction:
             self._idle.append(environment)
 
     def _run(self, environment: "_Environment", invocation: _Invocation) -> None:
-        busy = len(self._environments) - len(self._idle)
-        self.second.busy_max = max(self.second.busy_max, busy)
+        self._count_busy()
         environment.run(invocation, self.spec.timeout_s)
 
     def done(self, environment: "_Environment") -> None:
@@ -187,10 +205,8 @@ class HostedFunction:
         self._environments.discard(environment)
         if environment in self._idle:
             self._idle.remove(environment)
-        if self._waiting and self.environments < self.spec.limit:
-            self._starting += 1
-            task = self._loop.create_task(self._add())
-            task.add_done_callback(lambda done: done.exception())
+        if len(self._waiting) > self._starting and self.environments < self.spec.limit:
+            self._start_another()
 
 
 class _Environment(asyncio.Protocol):
