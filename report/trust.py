@@ -17,6 +17,7 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         *delivery.lag(run),
         *machines.saturation(run, windows),
         *machines.environments(run),
+        *machines.cold_starts(run, moves, windows),
         *delivery.audit(run),
         *machines.clocks(run),
     ]
