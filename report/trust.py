@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from contract.runread import Run
-from report.checks import comparison, delivery, machines
+from report.checks import comparison, delivery, machines, programs
 from report.checks.check import RunCheck
 from report.moves import PlayedMove
 from report.windows import MoveWindows
@@ -16,6 +16,7 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         *delivery.schedule(run),
         *delivery.lag(run),
         *machines.saturation(run, windows),
+        *programs.others(run, windows),
         *machines.environments(run),
         *machines.cold_starts(run, moves, windows),
         *delivery.audit(run),

@@ -1,6 +1,7 @@
 """Dependencies point one way: each room imports only the rooms that docs/architecture.md allows it."""
 
 import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,15 @@ def test_only_contract_reads_and_writes_the_run_folders_files() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module == "contract.runfolder":
                 wrong |= {(path, alias.name) for alias in node.names if alias.name in TABLES}
     assert wrong == NAMED_FOR
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """A class's name says which one is meant in every room, so that nobody has to look at the imports first."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for room in ROOMS - {"tests", "loadgen"} | {"locust"}:
+        for file in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.parse(file.read_text()).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places[node.name].append(str(file.relative_to(ROOT)))
+    assert len(places) > 100
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

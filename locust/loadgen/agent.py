@@ -13,7 +13,7 @@ import uuid
 from contract import profiles
 from contract.schedule import Schedule
 from loadgen.clock import Clock
-from loadgen.leases import Piece
+from loadgen.leases import Share
 from loadgen.messages import Orders, Report, RunPlan
 from loadgen.resolver import Resolver, Target
 from loadgen.sender import Limits, Sender
@@ -104,7 +104,7 @@ class Agent:
         if self.run is None and orders["run"] is not None and (plan := orders.get("plan")):
             self._begin(orders["run"], plan)
         if self._sender is not None:
-            self._sender.orders.append([Piece(*piece) for piece in orders["pieces"]])
+            self._sender.orders.append([Share(*share) for share in orders["shares"]])
         self._bye = orders["bye"]
 
     def _begin(self, run: str, plan: RunPlan) -> None:

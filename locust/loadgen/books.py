@@ -208,16 +208,16 @@ class Books:
         return second
 
     def _absent(self, second: PlannedSecond, low: int, high: int) -> list[Arrival]:
-        """The arrivals of a second that nobody reported: unknown if they were granted, else never sent."""
+        """The arrivals of a second that nobody reported: unknown if they were leased, else never sent."""
         if len(second.rows) // self._row.size >= high - low:
             return []
         reported = {row[0] for row in self._row.iter_unpack(second.rows)}
         absent: list[Arrival] = []
         for k in range(low, high):
             if k not in reported:
-                worker, granted = self.leases.owner(k)
+                worker, leased = self.leases.owner(k)
                 cause = outcomes.NO_WORKER if worker is None else outcomes.WORKER_LOST
-                name = outcomes.UNKNOWN if granted else outcomes.NAMES[cause]
+                name = outcomes.UNKNOWN if leased else outcomes.NAMES[cause]
                 absent.append(Arrival(k, self.schedule.planned_s(k), None, None, name))
         return absent
 

@@ -70,7 +70,7 @@ class Coordinator:
             "master": self._clock.now(),
             "run": None if run is None else run.run_id,
             "lost": False,
-            "pieces": [],
+            "shares": [],
             "bye": False,
         }
         if run is None:

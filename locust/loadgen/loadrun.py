@@ -73,7 +73,7 @@ class LoadRun:
 
     def plan(self, t_s: float) -> RunPlan:
         """The run, for a worker that takes part from now on."""
-        return self.spec.plan(self.started_at_unix_s, 0 if self._warming is None else self._warming.share(t_s))
+        return self.spec.plan(self.started_at_unix_s, 0 if self._warming is None else self._warming.part(t_s))
 
     def poll(self, report: Report, orders: Orders, t_s: float) -> None:
         """A worker's report: enter it, and fill in the worker's orders."""
@@ -87,7 +87,7 @@ class LoadRun:
         worker.hear(report)
         if report["crash"]:
             raise RunError(f"worker {worker.name}'s sender ended: {report['crash']}")
-        orders["pieces"] = self.workers.renew(worker, t_s, leaving=report["leaving"])
+        orders["shares"] = self.workers.renew(worker, t_s, leaving=report["leaving"])
         self._enter(worker.name, report)
         orders["bye"] = report["leaving"] and self.workers.dismiss(worker, t_s)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
-from loadgen.leases import Piece
+from loadgen.leases import Share
 
 
 class RunPlan(TypedDict):
@@ -57,6 +57,6 @@ class Orders(TypedDict):
     master: float
     run: str | None
     lost: bool
-    pieces: Sequence[Piece]
+    shares: Sequence[Share]
     bye: bool
     plan: NotRequired[RunPlan]

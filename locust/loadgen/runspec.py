@@ -22,7 +22,7 @@ class RunSpec:
     warm: int = 0  # environments to be warm at second 0
 
     def plan(self, start_unix_s: float, warm: int) -> RunPlan:
-        """What a worker needs to know of it; `warm`: its share of the warming."""
+        """What a worker needs to know of it; `warm`: its part of the warming."""
         return {
             "profile": self.profile.text,
             "scale": str(self.profile.scale),

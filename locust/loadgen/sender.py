@@ -17,7 +17,7 @@ from loadgen.connections import Connections
 from loadgen.connector import Connector
 from loadgen.cursor import Cursor
 from loadgen.exchange import AWAITING, Exchange, Exchanges
-from loadgen.leases import Piece
+from loadgen.leases import Share
 from loadgen.replies import ReplyReader
 from loadgen.resolver import Resolver
 from loadgen.rows import Rows
@@ -34,7 +34,7 @@ SLEEP_THROUGH_S = 0.005
 
 
 class Sender:
-    """Sends the arrivals of the pieces it is given, and writes a row for each."""
+    """Sends the arrivals of the shares it is given, and writes a row for each."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Sender:
         rows = Rows(now, timings)
         self.rows = rows.packed
         self.details = rows.details  # examples: (second, cause, detail)
-        self.orders: deque[list[Piece]] = deque()  # from the agent's thread: all that this sender may send now
+        self.orders: deque[list[Share]] = deque()  # from the agent's thread: all that this sender may send now
         self.cpu_s = 0.0
         self.crash = ""
         self.stopped = False

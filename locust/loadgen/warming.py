@@ -15,7 +15,7 @@ from contract.profiles import parse
 from contract.schedule import Schedule
 from loadgen import outcomes
 from loadgen.exchange import Exchange
-from loadgen.leases import Piece
+from loadgen.leases import Share
 from loadgen.messages import Warmed
 from loadgen.outcomes import row_struct
 from loadgen.resolver import Resolver
@@ -77,7 +77,7 @@ class BurstSender(Sender):
 
 
 class Warming:
-    """A worker's share of the warming, from its plan until its counts are handed over."""
+    """A worker's part of the warming, from its plan until its counts are handed over."""
 
     def __init__(self, requests: int, make: Make, timings: int, start_monotonic_s: float) -> None:
         schedule = bursts(requests)
@@ -85,7 +85,7 @@ class Warming:
         self._row = row_struct(timings)
         self._give_up_monotonic_s = start_monotonic_s - GIVE_UP_S
         self._sender = make(BurstSender, schedule, -lead_s(requests))
-        self._sender.orders.append([Piece(0, 0, schedule.total, 1, final=True)])
+        self._sender.orders.append([Share(0, 0, schedule.total, 1, final=True)])
         self._sender.start()
 
     @property
@@ -118,17 +118,17 @@ class Warming:
 
 
 class WarmingTotals:
-    """The master's side: hands out the shares, and sums up what the workers counted."""
+    """The master's side: hands out the parts, and sums up what the workers counted."""
 
     def __init__(self, wanted: int, workers: int) -> None:
         self.wanted = wanted
-        self._share = math.ceil(wanted / max(1, workers))
+        self._each = math.ceil(wanted / max(1, workers))
         self._sums: Counter[str] = Counter()
         self._causes: Counter[str] = Counter()
 
-    def share(self, t_s: float) -> int:
+    def part(self, t_s: float) -> int:
         """The requests of each burst for a worker that gets its plan now; none if the first burst is past."""
-        return self._share if t_s < -lead_s(self.wanted) else 0
+        return self._each if t_s < -lead_s(self.wanted) else 0
 
     def enter(self, warmed: Warmed) -> None:
         """A worker's counts."""

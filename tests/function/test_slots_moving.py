@@ -16,9 +16,9 @@ import redis
 from redis.crc import key_slot
 
 from function import audit, session
+from function.cache_settings import CacheSettings
 from function.client import ClusterClient, Command, UnavailableError
 from function.deadline import Deadline
-from function.environment import CacheSettings
 from rehearsal.cluster import Cluster, Node
 from rehearsal.processes import Processes
 from rehearsal.reshard import SlotTransfer, close_slot, move_keys, move_slots, open_slot, reshard

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from loadgen import plain, stamps
-from loadgen.leases import Piece
+from loadgen.leases import Share
 from loadgen.outcomes import NO_SESSION, NOT_SAID
 from loadgen.resolver import Resolver, Target, TargetError
 from loadgen.sender import Limits
@@ -366,7 +366,7 @@ def test_arrivals_overdue_for_long_are_missed_not_sent_at_random() -> None:
     with Server(good).running() as server:
         resolver = Resolver("127.0.0.1", server.port)
         resolver.resolve()
-        sent = send(server.port, resolver=resolver, pieces=[Piece(0, 0, 30, 1, final=True)])
+        sent = send(server.port, resolver=resolver, shares=[Share(0, 0, 30, 1, final=True)])
         assert sent.outcomes == {"ok": 30}
         before = server.requests
         from loadgen import sender as module  # noqa: PLC0415 - the limit of this one module is turned here

@@ -154,7 +154,7 @@ class Master:
         return self.coordinator.poll(report)
 
     def plan(self, name: str) -> tuple[int, float]:
-        """A new worker's share, and how far away its second 0 is from the order to start."""
+        """A new worker's part, and how far away its second 0 is from the order to start."""
         orders = self.poll(name)
         assert "plan" in orders
         self.run = orders["run"] or ""
@@ -166,7 +166,7 @@ class Master:
         self.coordinator.tick()
 
 
-def test_workers_share_the_warming_and_late_ones_have_no_part(tmp_path: Path) -> None:
+def test_workers_divide_the_warming_and_late_ones_have_no_part(tmp_path: Path) -> None:
     """Second 0 lies as far ahead as the bursts need, and a worker that comes after the first burst starts none."""
     master = Master(tmp_path, warm=25)
     assert master.plan("a") == (13, START_AFTER_S + 8.5)

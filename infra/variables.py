@@ -9,7 +9,7 @@ from infra.settings import Settings
 REPLY_MARGIN_S = 5
 
 
-def function_environment(settings: Settings, host: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+def function_variables(settings: Settings, host: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
     """All that function/ reads."""
     return {
         "CACHE_HOST": host,
@@ -21,7 +21,7 @@ def function_environment(settings: Settings, host: pulumi.Input[str]) -> dict[st
     }
 
 
-def load_environment(
+def load_variables(
     settings: Settings, bucket: pulumi.Input[str], cache_id: pulumi.Input[str]
 ) -> dict[str, pulumi.Input[str]]:
     """All that locust/ reads."""

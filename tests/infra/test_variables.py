@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from infra.archive import function_files
-from infra.environment import REPLY_MARGIN_S
 from infra.settings import ROOT, as_config, from_files
+from infra.variables import REPLY_MARGIN_S
 from tests.infra.program import declare, run
 
 # Set by AWS in every environment of a function and by ECS in every container, and so not ours to declare.
