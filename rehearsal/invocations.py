@@ -24,6 +24,9 @@ from rehearsal.environment import LENGTH, PID
 TIMED_OUT: dict[str, Any] = {"error": {"errorType": "Sandbox.Timedout", "errorMessage": "the time limit was reached"}}
 CRASHED: dict[str, Any] = {"error": {"errorType": "Runtime.ExitError", "errorMessage": "the environment ended"}}
 
+# Environments ordered at a time: on a busy machine one by one took 5 s for 200, for each order waited to be scheduled.
+_ORDERS = 32
+
 OnAnswer = Callable[[dict[str, Any]], None]
 
 
@@ -79,6 +82,7 @@ class HostedFunction:
         self._waiting: deque[_Invocation] = deque()
         self._control: socket.socket
         self._process: asyncio.subprocess.Process
+        self._orders = asyncio.Semaphore(_ORDERS)
         self._start_lock = asyncio.Lock()
 
     @property
@@ -166,22 +170,27 @@ class HostedFunction:
     async def _add(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            async with self._start_lock:  # process ids arrive in the order of the requests
+            async with self._orders:
                 socket.send_fds(self._control, [b"F"], [theirs.fileno()])
                 theirs.close()
-                packed_pid = b""
-                while len(packed_pid) < PID.size:
-                    chunk = await self._loop.sock_recv(self._control, PID.size - len(packed_pid))
-                    if not chunk:
-                        raise InitError(f"function {self.spec.name}: the process that starts environments ended")
-                    packed_pid += chunk
+                async with self._start_lock:  # process ids arrive in the order of the requests
+                    pid = await self._started_pid()
             ours.setblocking(False)
-            environment = _Environment(self, PID.unpack(packed_pid)[0])
+            environment = _Environment(self, pid)
             await self._loop.create_connection(lambda: environment, sock=ours)
         finally:
             self._starting -= 1
         self._environments.add(environment)
         self._free(environment)
+
+    async def _started_pid(self) -> int:
+        packed_pid = b""
+        while len(packed_pid) < PID.size:
+            chunk = await self._loop.sock_recv(self._control, PID.size - len(packed_pid))
+            if not chunk:
+                raise InitError(f"function {self.spec.name}: the process that starts environments ended")
+            packed_pid += chunk
+        return int(PID.unpack(packed_pid)[0])
 
     def _free(self, environment: "_Environment") -> None:
         if self._waiting:
