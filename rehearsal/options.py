@@ -15,15 +15,16 @@ from experiment.errors import OptionsError
 from experiment.plan import Move, Plan, cycles_duration_s, plan_cycles, plan_reshard
 from infra import settings as infra_settings
 from infra.settings import Settings, SettingsError
-from rehearsal.reshard import SLOTS_PER_S, Migration
+from rehearsal.reshard import SLOTS_A_JOB, SLOTS_PER_S, Migration
+from rehearsal.server import refuse_without_migrateslots
 
 DEFAULT_COMPRESS = "24"
 # A stall of 0.25 s at the default peak of 900/s has 225 invocations in flight. 64 were too few: 85 invocations waited
 # in the second in which slots began to move one by one.
 _ENVIRONMENTS = 256
 # Seconds: idle before and after each move of --cycles, and reserved for the move.
-_FLANK_S = {"slots": 10.0, "atomic": 10.0}
-_ROOM_S = {"slots": 45.0, "atomic": 12.0}
+_FLANK_S = {"batches": 10.0, "slots": 10.0, "atomic": 10.0}
+_ROOM_S = {"batches": 45.0, "slots": 45.0, "atomic": 12.0}
 _CYCLES_PROFILE = "steady"
 
 
@@ -86,6 +87,8 @@ def read(arguments: Sequence[str]) -> Options:
         raise OptionsError(f"--out {parsed.out}: it exists already; name a folder that does not, or remove it")
     if parsed.server is not None and not parsed.server.is_file():
         raise OptionsError(f"--server {parsed.server}: no such file; name a valkey-server or redis-server program")
+    if parsed.server is not None and migration != "slots":
+        refuse_without_migrateslots(parsed.server, migration)
     return Options(
         stack=parsed.stack,
         values=values,
@@ -119,14 +122,18 @@ def _parser() -> argparse.ArgumentParser:
         "--reshard-at", type=share, default=0.65, metavar="SHARE", help="of the run's length (default: 65%%)"
     )
     parser.add_argument(
-        "--migration", choices=("slots", "atomic"), default="slots", help="slot by slot, or CLUSTER MIGRATESLOTS"
+        "--migration",
+        choices=("batches", "slots", "atomic"),
+        default="batches",
+        help=f"how slots move: by CLUSTER MIGRATESLOTS, {SLOTS_A_JOB} a job (the default); slot by slot, with MIGRATE; "
+        "or all by one job",
     )
     parser.add_argument(
         "--slots-per-s",
         type=_rate,
         default=SLOTS_PER_S,
         metavar="N",
-        help=f"pace of --migration slots (default: {SLOTS_PER_S:.0f})",
+        help=f"pace of --migration batches and slots (default: {SLOTS_PER_S:.0f})",
     )
     parser.add_argument(
         "--cycles", type=int, metavar="K", help="K real and K sham moves in random order at constant rate"
@@ -161,7 +168,7 @@ def _plan(parsed: argparse.Namespace, settings: Settings, name: str, shards: tup
         moves=tuple(moves),
         shards=shards,
         migration=parsed.migration,
-        slots_per_s=parsed.slots_per_s if parsed.migration == "slots" else None,
+        slots_per_s=None if parsed.migration == "atomic" else parsed.slots_per_s,
         cycles=parsed.cycles,
         seed=None if parsed.cycles is None else parsed.seed,
     )
