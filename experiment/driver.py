@@ -183,6 +183,8 @@ class Experiment:
         if event.endswith("slots.progress"):
             sham = " (sham)" if event.startswith("sham.") else ""
             self.screen.slots = f"{fields['moved']}/{fields['total']}{sham}"
+        elif event.endswith("slots.retried"):
+            self.screen.say(f"{fields['slots']} slots {fields['state']}, tried again: {fields['message']}".rstrip(": "))
         elif event.endswith(("finished", "failed")):
             self.screen.slots = ""
 
