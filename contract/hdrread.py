@@ -79,9 +79,9 @@ class Histograms:
         """
         held = self.totals
         count = held if beyond is None else held + beyond
-        wanted = rank(quantile, count)
-        inside = (wanted <= held) & (count > 0)
-        place = np.searchsorted(self._running, self._running[self.starts[:-1]] + np.minimum(wanted, held), "left") - 1
+        ranks = rank(quantile, count)
+        inside = (ranks <= held) & (count > 0)
+        place = np.searchsorted(self._running, self._running[self.starts[:-1]] + np.minimum(ranks, held), "left") - 1
         values = np.full(len(held), np.nan)
         if len(self.index):
             values[inside] = highest_equivalent(self.index[place[inside]])
@@ -119,8 +119,8 @@ class Merged:
         """The nearest-rank quantile in microseconds; NaN when there is no value."""
         if self.total == 0:
             return float("nan")
-        wanted = rank(quantile, np.array([self.total]))[0]
-        return float(self.values_us[np.searchsorted(np.cumsum(self.counts), wanted, "left")])
+        place = rank(quantile, np.array([self.total]))[0]
+        return float(self.values_us[np.searchsorted(np.cumsum(self.counts), place, "left")])
 
 
 def unwrap(text: bytes) -> bytes:

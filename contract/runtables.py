@@ -127,11 +127,11 @@ def histogram_lines(path: Path, damage: list[str]) -> Iterator[tuple[int, str, i
                 continue
             try:
                 tag, start, _length, _max, payload = line.split(b",", 4)
-                found = place, tag.decode("ascii").removeprefix("Tag="), round(float(start)), payload
+                row = place, tag.decode("ascii").removeprefix("Tag="), round(float(start)), payload
             except (ValueError, OverflowError):
                 wrong.append(place)
                 continue
-            yield found
+            yield row
     say_wrong(path.name, wrong, damage)
 
 

@@ -22,7 +22,7 @@ from loadgen.runwriter import RunWriter, run_json
 from loadgen.warming import GIVE_UP_S, WarmingTotals
 from loadgen.workers import Workers
 
-GIVE_UP_AFTER_S = 15.0  # past the last reply's time limit, what was not reported is unknown
+GIVE_UP_AFTER_S = 15.0  # so long after the last reply's time limit, unreported arrivals count as unknown
 
 
 class RunError(RuntimeError):
@@ -31,7 +31,7 @@ class RunError(RuntimeError):
 
 @dataclass(frozen=True)
 class EndedRun:
-    """What is left of a run once its folder is closed."""
+    """The result of a run whose folder is closed."""
 
     run_dir: Path
     ended: str
@@ -42,7 +42,7 @@ class EndedRun:
 
 
 class LoadRun:
-    """A run that is under way; it is made when the run starts, and dropped when its folder is closed."""
+    """A run in progress: made when the run starts, dropped when its folder is closed."""
 
     def __init__(
         self,
