@@ -217,7 +217,7 @@ CASES: list[tuple[str, Callable[[Path], object], int, str]] = [
     ("no free environment", within("function.jsonl", '"busy_max":3', '"busy_max":100'), 2, "all busy in 150 second(s)"),
     ("problems reported", meta(problems=["a node died"]), 2, "a node died"),
     ("no record of the servers", gone("server.jsonl"), 0, "good reply"),
-    ("wrong types throughout", meta(**WRONG_TYPES), 0, "good reply"),
+    ("wrong types throughout", meta(**WRONG_TYPES), 2, "duration_s, time_limit_s must be above 0"),
 ]
 
 
