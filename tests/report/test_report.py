@@ -13,8 +13,8 @@ import pytest
 
 from report import build
 from report.compare import compare
+from report.escapes import script_data
 from report.gates import GateError
-from report.standalone import as_script_data
 from tools import synthetic
 from tools.synthetic import Planted, Synthetic
 
@@ -268,7 +268,7 @@ def plotlys_own(page: str) -> int:
 
 def test_data_in_the_page_cannot_end_its_script() -> None:
     """JSON inside a script element holds no character that HTML would act on."""
-    text = as_script_data({"a": HOSTILE, "b": "<!-- & -->"})
+    text = script_data({"a": HOSTILE, "b": "<!-- & -->"})
     assert not set("<>&\u2028") & set(text)
     assert json.loads(text)["a"] == HOSTILE
 
