@@ -10,8 +10,9 @@ from typing import Any
 
 import report
 from contract import runfolder
+from contract.exits import INVALID, OK
 from experiment import audit
-from experiment.errors import INVALID, OK, ExperimentError, PassingError, UsageError
+from experiment.errors import ExperimentError, PassingError, UsageError
 from experiment.events import Events
 from experiment.moments import LateError, Moments
 from experiment.place import Place, Progress

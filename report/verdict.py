@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contract.histograms import LATENCIES
-from report import gates
+from report import escapes, gates
 from report.formats import quantity
 from report.mechanism import WAYS, retries
 
@@ -25,9 +25,9 @@ def state(report: Mapping[str, Any]) -> str:
 
 def text(report: Mapping[str, Any]) -> str:
     """The verdict for a terminal: why the run is INVALID a line each, then the sentences."""
-    first, *others = report["verdict"]
-    reasons = [f"  - {reason}" for reason in report["reasons"]]
-    return "\n".join([first, *reasons, " ".join(others)] if reasons else [" ".join(report["verdict"])])
+    first, *others = map(escapes.terminal, report["verdict"])
+    reasons = [f"  - {escapes.terminal(reason)}" for reason in report["reasons"]]
+    return "\n".join([first, *reasons, " ".join(others)] if reasons else [" ".join([first, *others])])
 
 
 def sentences(report: Mapping[str, Any]) -> list[str]:
