@@ -50,8 +50,8 @@ def fetch_bare(cloud: Cloud, runs: Path, said: list[str] | None = None) -> colle
     return collect.collect(cloud, RUN, {"resultsBucket": BUCKET}, runs, why_no_stack=gone, say=say)
 
 
-# Judged by what only a rehearsal records; such files are not shipped.
-OF_A_REHEARSAL = ("Other programs", "Function environments")
+# Judged by what only a rehearsal has: other programs on its machine, environments of its own, a sham.
+OF_A_REHEARSAL = ("Other programs", "Function environments", "Sham comparable")
 
 
 def comparable(report_json: dict[str, Any]) -> dict[str, Any]:
