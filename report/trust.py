@@ -19,6 +19,7 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         *machines.saturation(run, windows),
         *programs.others(run, windows),
         *machines.environments(run),
+        *machines.cold_starts(run, moves, windows),
         *delivery.audit(run),
         *machines.clocks(run),
     ]
