@@ -118,7 +118,7 @@ class Experiment:
     def _comes_to(self, move: Move) -> bool:
         """Fill what the move needs and wait for its second; False when there can be no move then."""
         try:
-            if (filling := move.filling) and filling.during and not self.wait(until_s=filling.during[0]).ended:
+            if (filling := move.filling) and not (filling.during and self.wait(until_s=filling.during[0]).ended):
                 self._moments.fill(filling)
             over = self.wait(until_s=move.at_s).ended
             if not over:
