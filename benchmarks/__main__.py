@@ -5,7 +5,6 @@ difference of replies, so that what a tool needs to start is told apart. A noisy
 turns, and the ratio of two is the median of their ratios within a round.
 """
 
-import argparse
 import os
 import resource
 import shutil
@@ -22,6 +21,7 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.peers import ROOT, TOOLS, LoadSpec, RampPhase, Tool, ToolResult
+from contract.exits import Parser, end
 
 RATE = 900
 SHORT_S, LONG_S = 2.0, 8.0
@@ -193,7 +193,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     """Run what is asked for; JSON into benchmarks/results, tables on standard output."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = Parser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default="", help="comma-separated beginnings of tool names")
     parser.add_argument("--compress", type=float, default=100, help="how much shorter the original's profile is")
     parser.add_argument(
@@ -255,4 +255,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks", main)

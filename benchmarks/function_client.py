@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from contract.exits import Parser, end
 from function import handler, session
 from function.cache_settings import CacheSettings
 from function.client import ClusterClient, Command
@@ -276,7 +277,7 @@ def ratios(measured: dict[str, Any]) -> dict[str, float]:
 
 def main() -> int:
     """Measure, print and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2000, help="turns of the quick peers, the slow ones take a tenth")
     options = parser.parse_args()
     import redis  # noqa: PLC0415 - as above
@@ -304,4 +305,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks.function_client", main)

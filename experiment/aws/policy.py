@@ -12,10 +12,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from contract.exits import OK
 from experiment import program
 from experiment.aws import permissions
 from experiment.aws.provider_calls import CallTarget, ProviderCall, TypeRow, table
-from experiment.errors import OK, StepError
+from experiment.errors import StepError
 from experiment.program import Resource
 from infra import settings as stack_settings
 from infra.naming import named

@@ -78,7 +78,7 @@ class Coordinator:
         if report["run"] == run.run_id:
             run.poll(report, orders, self._t_s(run))
         elif not report["leaving"]:
-            orders["plan"] = run.plan(self._t_s(run))
+            orders["plan"] = run.plan(report["worker_id"], self._t_s(run))
         return orders
 
     def tick(self) -> None:

@@ -71,9 +71,11 @@ class LoadRun:
         self._cpu_at_start_s = time.process_time()
         self.writer.event(0.0, "run.started")
 
-    def plan(self, t_s: float) -> RunPlan:
+    def plan(self, worker_id: str, t_s: float) -> RunPlan:
         """The run, for a worker that takes part from now on."""
-        return self.spec.plan(self.started_at_unix_s, 0 if self._warming is None else self._warming.part(t_s))
+        return self.spec.plan(
+            self.started_at_unix_s, 0 if self._warming is None else self._warming.part(worker_id, t_s)
+        )
 
     def poll(self, report: Report, orders: Orders, t_s: float) -> None:
         """A worker's report: enter it, and fill in the worker's orders."""
