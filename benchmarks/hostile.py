@@ -2,9 +2,9 @@
 
     python -m benchmarks.hostile [--only TEXT] [--mb 50]
 
-Makes each folder of tools/hostile.py, reports on it in a process of its own, and prints a table: seconds, peak memory,
-exit code. Exits 1 when a goal is missed: 600 MB, 30 s, an exit code that says INVALID or usage error, at most a few
-lines of output and no trace.
+Makes each folder of tools/hostile.py, reports on it in a process of its own, and prints a table: elapsed and CPU
+seconds, peak memory, the page's size, exit code. Exits 1 when a goal is missed: 600 MB, 30 s of CPU (the machine may have
+other work), an exit code of the project's other than 70, and no trace.
 """
 
 import os
@@ -33,6 +33,7 @@ class HostileRow:
     name: str
     folder_mb: float
     seconds: float
+    cpu_s: float
     peak_mb: float
     page_mb: float
     exit_code: int
@@ -42,7 +43,7 @@ class HostileRow:
     def held(self) -> bool:
         """Whether it kept every goal."""
         ended = self.exit_code in (OK, GATE_FAILED, INVALID, USAGE)
-        return ended and self.seconds <= MOST_S and self.peak_mb <= MOST_MB and "Traceback" not in self.said
+        return ended and self.cpu_s <= MOST_S and self.peak_mb <= MOST_MB and "Traceback" not in self.said
 
 
 def measure(name: str, folder: Path, size: int) -> HostileRow:
@@ -70,7 +71,10 @@ def measure(name: str, folder: Path, size: int) -> HostileRow:
     scale = 1024 if sys.platform == "linux" else 1024 * 1024  # macOS gives bytes
     page = folder / "report.html"
     page_mb = page.stat().st_size / 1e6 if page.exists() else 0.0
-    return HostileRow(name, folder_bytes / 1e6, seconds, usage.ru_maxrss / scale, page_mb, process.returncode, said)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return HostileRow(
+        name, folder_bytes / 1e6, seconds, cpu_s, usage.ru_maxrss / scale, page_mb, process.returncode, said
+    )
 
 
 def main() -> int:
@@ -80,7 +84,9 @@ def main() -> int:
     parser.add_argument("--mb", type=float, default=50.0, help="how large a folder may be (50)")
     options = parser.parse_args()
     rows: list[HostileRow] = []
-    sys.stdout.write("| folder | MB | seconds | peak MB | page MB | exit |\n|---|---:|---:|---:|---:|---:|\n")
+    sys.stdout.write(
+        "| folder | MB | seconds | CPU s | peak MB | page MB | exit |\n|---|---:|---:|---:|---:|---:|---:|\n"
+    )
     with tempfile.TemporaryDirectory() as temporary:
         whole = hostile.plain(Path(temporary) / "whole")
         for name in hostile.FOLDERS:
@@ -91,7 +97,7 @@ def main() -> int:
                 rows.append(row)
                 mark = "" if row.held else " **missed**"
                 sys.stdout.write(
-                    f"| {name} | {row.folder_mb:.1f} | {row.seconds:.1f} | {row.peak_mb:.0f} | {row.page_mb:.1f} | "
+                    f"| {name} | {row.folder_mb:.1f} | {row.seconds:.1f} | {row.cpu_s:.1f} | {row.peak_mb:.0f} | {row.page_mb:.1f} | "
                     f"{row.exit_code}{mark} |\n"
                 )
                 sys.stdout.flush()
