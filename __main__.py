@@ -8,7 +8,6 @@ from infra.balancer import Balancer, BalancerArgs
 from infra.budget import Budget, BudgetArgs
 from infra.cache import Cache, CacheArgs
 from infra.dashboard import Dashboard, DashboardArgs
-from infra.environment import function_environment, load_environment
 from infra.firewall import Firewall, FirewallArgs
 from infra.function import FunctionArgs, Functions
 from infra.image import ImageArgs, LoadImage
@@ -16,6 +15,7 @@ from infra.load import Load, LoadArgs
 from infra.naming import tag_everything
 from infra.network import Network, NetworkArgs
 from infra.results import Results, ResultsArgs
+from infra.variables import function_variables, load_variables
 
 # Pulumi's engine runs this file as "__main__". The rehearsal and the tests run it under another name, with Pulumi's
 # mocks, which build and deploy nothing.
@@ -42,7 +42,7 @@ functions = Functions(
     FunctionArgs(
         subnet_ids=network.inner_subnet_ids,
         security_group_id=firewall.group_id("function"),
-        environment=function_environment(settings, cache.host),
+        environment=function_variables(settings, cache.host),
         memory_mb=settings.function_memory,
         timeout_s=settings.function_timeout,
         retention_days=settings.retention_days,
@@ -68,7 +68,7 @@ load = Load(
         image_ref=image.ref,
         repository_arn=image.repository.arn,
         target_url=pulumi.Output.concat("http://", balancer.dns_name),
-        environment=load_environment(settings, results.bucket.bucket, cache.id),
+        environment=load_variables(settings, results.bucket.bucket, cache.id),
         workers=settings.load_tasks,
         bucket_arn=results.bucket.arn,
         cache_arn=cache.group.arn,

@@ -30,9 +30,9 @@ from typing import Any
 
 from contract.exits import Parser, end
 from function import handler, session
+from function.cache_settings import CacheSettings
 from function.client import ClusterClient, Command
 from function.deadline import Deadline
-from function.environment import CacheSettings
 from function.resp import pack
 from rehearsal.cluster import Cluster
 from rehearsal.processes import Processes

@@ -96,10 +96,10 @@ class Histograms:
         """
         held = self.totals
         count = held if beyond is None else held + beyond
-        wanted = rank(quantile, count)
-        inside = (wanted <= held) & (count > 0)
+        ranks = rank(quantile, count)
+        inside = (ranks <= held) & (count > 0)
         running = self._running()
-        sought = running[self.starts[:-1]].astype(np.int64) + np.minimum(wanted, held)
+        sought = running[self.starts[:-1]].astype(np.int64) + np.minimum(ranks, held)
         place = np.searchsorted(running, sought.astype(np.uint32), "left") - 1
         values = np.full(len(held), np.nan)
         if len(self.index):
@@ -155,8 +155,8 @@ class Merged:
         """The nearest-rank quantile in microseconds; NaN when there is no value."""
         if self.total == 0:
             return float("nan")
-        wanted = rank(quantile, np.array([self.total]))[0]
-        return float(self.values_us[np.searchsorted(np.cumsum(self.counts), wanted, "left")])
+        place = rank(quantile, np.array([self.total]))[0]
+        return float(self.values_us[np.searchsorted(np.cumsum(self.counts), place, "left")])
 
 
 def unwrap(text: bytes) -> bytes:

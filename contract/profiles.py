@@ -41,7 +41,7 @@ class ProfileError(ValueError):
 
 
 @dataclass(frozen=True)
-class Phase:
+class ProfilePhase:
     """One phase after scale and compression; the rate runs linearly from `rate_from` to `rate_to`. Exact numbers."""
 
     name: str
@@ -61,7 +61,7 @@ class Profile:
 
     name: str
     text: str
-    phases: tuple[Phase, ...]
+    phases: tuple[ProfilePhase, ...]
     arrivals: str = "uniform"
     seed: int = 0
     scale: Fraction = Fraction(1)
@@ -153,13 +153,13 @@ class _Reader:
     def mapping(self, node: yaml.Node, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         if not isinstance(node, yaml.MappingNode):
             raise self.fail(node, f"{what} must be `key: value` lines")
-        found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        keys: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
             name = str(key.value)
-            if name in found:
+            if name in keys:
                 raise self.fail(key, f"`{name}` is given twice")
-            found[name] = (key, value)
-        return found
+            keys[name] = (key, value)
+        return keys
 
     def profile(self, root: yaml.Node | None, name: str, scale: Fraction, compress: Fraction) -> Profile:
         if root is None:
@@ -211,7 +211,7 @@ class _Reader:
             seed = int(text)
         return arrivals, seed
 
-    def phase(self, node: yaml.Node, index: int, scale: Fraction, compress: Fraction) -> Phase:
+    def phase(self, node: yaml.Node, index: int, scale: Fraction, compress: Fraction) -> ProfilePhase:
         keys = self.mapping(node, f"phase {index + 1}")
         for key, (where, _) in keys.items():
             if key not in PHASE_KEYS:
@@ -220,7 +220,7 @@ class _Reader:
         if "pause" in keys:
             if clash := next((key for key in keys if key not in ("pause", "name")), None):
                 raise self.fail(keys[clash][0], f"a phase with `pause` has no `{clash}`")
-            return Phase(name, self.duration(keys["pause"]) / compress, Fraction(0), Fraction(0))
+            return ProfilePhase(name, self.duration(keys["pause"]) / compress, Fraction(0), Fraction(0))
         if "duration" not in keys:
             raise self.fail(node, "the phase has no `duration` (seconds, or such as 20m)")
         length = self.duration(keys["duration"])
@@ -228,12 +228,12 @@ class _Reader:
             if clash := next((key for key in ("arrivalRate", "rampTo") if key in keys), None):
                 raise self.fail(keys[clash][0], f"a phase has either `arrivalCount` or `{clash}`, not both")
             rate = self.number(keys["arrivalCount"], whole=True) / length * scale
-            return Phase(name, length / compress, rate, rate)
+            return ProfilePhase(name, length / compress, rate, rate)
         if "arrivalRate" not in keys:
             raise self.fail(node, "the phase has no `arrivalRate`, `arrivalCount` or `pause`")
         start = self.number(keys["arrivalRate"]) * scale
         end = self.number(keys["rampTo"]) * scale if "rampTo" in keys else start
-        return Phase(name, length / compress, start, end)
+        return ProfilePhase(name, length / compress, start, end)
 
     def duration(self, pair: tuple[yaml.Node, yaml.Node]) -> Fraction:
         key, node = pair

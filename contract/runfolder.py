@@ -36,8 +36,8 @@ AUDIT = "audit.json"
 SERVER = "server.jsonl"
 FUNCTION = "function.jsonl"
 METRICS = "metrics.jsonl"
-GROWING = (SECONDS, LATENCY, ARRIVALS, EVENTS, FAILURES, SERVER, FUNCTION, SESSIONS)
-"""The files that are only appended to while a run goes; the others are small and written whole."""
+GROWING = (SECONDS, LATENCY, ARRIVALS, EVENTS, FAILURES, SERVER, SESSIONS)
+"""The files that a run on AWS only appends to; the others are small and written whole."""
 
 COUNTS = ("offered", "sent", "ok", "failed", "missed", "unknown", "late", "redirects", "retries")
 SECONDS_COLUMNS = ("t_s", "phase", *COUNTS, "cold", "causes")

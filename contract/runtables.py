@@ -171,11 +171,11 @@ def histogram_lines(path: Path, damage: list[str]) -> Iterator[tuple[int, str, i
             continue
         try:
             tag, start, _length, _max, payload = line.rstrip(b"\r").split(b",", 4)
-            found = place, tag.decode("ascii").removeprefix("Tag="), round(float(start)), payload
+            row = place, tag.decode("ascii").removeprefix("Tag="), round(float(start)), payload
         except (ValueError, OverflowError):
             wrong.add(place)
             continue
-        yield found
+        yield row
     wrong.say(path.name, damage)
 
 

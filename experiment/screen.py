@@ -28,13 +28,10 @@ class Screen:
     Args:
         expected: by step, how long it takes and the source of that figure.
         quiet_every_s: without a terminal, a line of progress at most this often.
-        console: where to print.
     """
 
-    def __init__(
-        self, *, expected: Mapping[str, str] | None = None, quiet_every_s: float = 30.0, console: Console | None = None
-    ) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(self, *, expected: Mapping[str, str] | None = None, quiet_every_s: float = 30.0) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
         self.slots = ""
         self._expected = expected or {}
         self._quiet_every_s = quiet_every_s

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, cast
 
-from function import environment, session
+from function import cache_settings, session
 from function.client import HOPS, REPLY_S, CacheError, ClusterClient, Command, NodeAddress, redirected
 from function.deadline import Deadline, LambdaContext
 from function.redispy import (
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     try:
         sessions = _sessions(event)
-        with ClusterClient(environment.read(os.environ)) as cluster:
+        with ClusterClient(cache_settings.read(os.environ)) as cluster:
             try:
                 audit = Audit(cluster, Deadline.of(context))
                 audit.check(sessions)

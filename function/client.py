@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Self, TypeVar
 
+from function.cache_settings import CacheSettings
 from function.deadline import Deadline
-from function.environment import CacheSettings
 from function.link import Link
 from function.redispy import (
     AskError,

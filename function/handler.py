@@ -5,12 +5,12 @@ import time
 from http import HTTPStatus
 from typing import Any
 
-from function import environment, session
+from function import cache_settings, session
 from function.client import ClusterClient, Command, OutOfTimeError, RefusedError, UnavailableError
 from function.deadline import Deadline, LambdaContext
 from function.reply import log, respond
 
-_kept: dict[environment.CacheSettings, ClusterClient] = {}
+_kept: dict[cache_settings.CacheSettings, ClusterClient] = {}
 _invocations = 0
 
 
@@ -23,7 +23,7 @@ _FAILURES: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (OutOfTimeError, HTTPStatus.GATEWAY_TIMEOUT, "deadline"),
     (RefusedError, HTTPStatus.INTERNAL_SERVER_ERROR, "refused"),
     (DifferentError, HTTPStatus.INTERNAL_SERVER_ERROR, "different"),
-    (environment.EnvironmentRefusedError, HTTPStatus.INTERNAL_SERVER_ERROR, "environment"),
+    (cache_settings.EnvironmentRefusedError, HTTPStatus.INTERNAL_SERVER_ERROR, "environment"),
     (Exception, HTTPStatus.INTERNAL_SERVER_ERROR, "internal"),
 )
 
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     _invocations += 1
     record: dict[str, Any] = {"type": "ECL", "requestId": context.aws_request_id, "cold": _invocations == 1}
     try:
-        cache = environment.read(os.environ)
+        cache = cache_settings.read(os.environ)
         deadline = Deadline.of(context)
         cluster = _kept.get(cache) or ClusterClient(cache)
         if cache.reused:

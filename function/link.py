@@ -29,7 +29,7 @@ import time
 from collections import defaultdict
 from typing import cast
 
-from function.environment import CacheSettings
+from function.cache_settings import CacheSettings
 from function.redispy import (
     AuthenticationError,
     Connection,

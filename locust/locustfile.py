@@ -24,7 +24,7 @@ events.init_command_line_parser.add_listener(options.add)
 events.init.add_listener(runner.attach)
 
 
-class Arrivals(User):
+class IdleUser(User):
     """Stands for a worker's sender, which makes the requests (loadgen/sender.py)."""
 
     wait_time = constant(3600)
@@ -34,7 +34,7 @@ class Arrivals(User):
         """Sends nothing."""
 
 
-class Schedule(LoadTestShape):
+class LoadShape(LoadTestShape):
     """Runs for as long as the profile does, and until the last reply is in."""
 
     def reset_time(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from report import verdict
 from report.escapes import markdown as escaped
 from report.formats import milliseconds, quantity
+from report.mechanism import explained
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -13,7 +14,9 @@ def markdown(report: Mapping[str, Any]) -> str:
     state = verdict.STATES[verdict.state(report)]
     lines = [f"### {state}: {escaped(report['id'])}", ""]
     lines += [escaped(sentence) + "  " for sentence in report["verdict"]]
-    lines += ["", *_comparison(report["reshard"], report["timings"]), *_gates(report), *_checks(report)]
+    way = explained(report["run"].get("reshard"))
+    lines += ["", *([f"How slots moved: {escaped(way)}", ""] if way else [])]
+    lines += [*_comparison(report["reshard"], report["timings"]), *_gates(report), *_checks(report)]
     return "\n".join(lines).rstrip() + "\n"
 
 

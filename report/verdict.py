@@ -6,6 +6,7 @@ from typing import Any
 from contract.histograms import LATENCIES
 from report import escapes, gates
 from report.formats import quantity
+from report.mechanism import WAYS, retries
 
 STATES = {"valid": "VALID", "failed": "GATE FAILED", "invalid": "INVALID"}
 
@@ -42,6 +43,7 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
         said.append("No slots moved in this run, so it says nothing about resharding.")
     else:
         said += _reshard(report["reshard"])
+    said += retries(report["moves"])
     said.append(_survival(report))
     # An INVALID run's latencies must not be quoted: its gates are named without what they measured.
     failed = [
@@ -88,9 +90,6 @@ def _shards(report: Mapping[str, Any]) -> str:
     return "The reshard"
 
 
-_WAYS = {"slots": ", slot by slot", "atomic": ", by atomic slot migration"}
-
-
 def _reshard(reshard: Mapping[str, Any]) -> list[str]:
     if reshard["error"]:
         return [f"{_shards(reshard)} failed: {reshard['error']}."]
@@ -101,7 +100,7 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
             f"{_shards(reshard)} began; slots were still moving at the record's end, so there are no seconds after it."
         ]
     slots = f"{reshard['slots']:,} slots" if reshard["slots"] is not None else "slots"
-    way = _WAYS.get(reshard["migration"] or "", "")
+    way = WAYS.get(reshard["migration"] or "", "")
     said = [f"{_shards(reshard)} moved {slots} in {_time(reshard['duration_ms'])}{way}."]
     if not reshard["under_load"]:
         said.append(
@@ -135,7 +134,7 @@ def _in_the_sham(stall: Mapping[str, Any] | None) -> str:
 
 def _cycles(effects: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]]) -> list[str]:
     first = effects[0]
-    way = _WAYS.get(first["migration"] or "", "")
+    way = WAYS.get(first["migration"] or "", "")
     said: list[str] = []
     real, sham = ([move for move in moves if move["kind"] == kind] for kind in ("real", "sham"))
     took = sorted(move["duration_ms"] for move in real if move["duration_ms"] is not None)

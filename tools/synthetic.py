@@ -1,8 +1,10 @@
 """Makes run folders with known results, with the generator's own writer (docs/run-folder.md)."""
 
 import math
+import random as rng
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
 
@@ -10,20 +12,28 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.histograms import Latencies
+from contract.profiles import Profile, ProfilePhase
 from contract.runfolder import SCENARIOS, TIMINGS, Arrival, RunFolder, Second, append_event, append_line, update_run
+from contract.schedule import Schedule
 
 Floats = npt.NDArray[np.float64]
 STARTED_AT = 1_795_360_260.0
+KEY_BYTES = 300
+"""Of one session in a primary's memory, about."""
 
 
 @dataclass(frozen=True)
 class Planted:
-    """Slots move from `start_s` for `length_s`; each arrival meanwhile is slower by `added_us`."""
+    """Slots move from `start_s` for `length_s`; each arrival meanwhile is slower by `added_us`.
+
+    `fields` are further ones of its events: `cycle`, `kind`, `direction`.
+    """
 
     kind: str
     start_s: float
     length_s: float
     added_us: float = 0.0
+    keys: int = 2400
     fields: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
@@ -42,6 +52,7 @@ class Synthetic:
     lead_s: float = 2.0
     ended: str = "finished"
     seed: int = 7
+    poisson_seed: int | None = None
     timings: Sequence[str] = TIMINGS
     run: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -69,10 +80,68 @@ def planned_times(phases: Sequence[tuple[str, float, float, float]]) -> tuple[Fl
     return np.concatenate(times), listed
 
 
+def cycles(
+    count: int = 8,
+    *,
+    seed: int = 3,
+    length_s: float = 8.0,
+    window_s: float = 9.0,
+    flank_s: float = 8.0,
+    rate: float = 120.0,
+    real_us: float = 200.0,
+    sham_us: float = 50.0,
+    migration: str = "batches",
+) -> Synthetic:
+    """A run of `count` blocks, laid out as `experiment.plan` does: filling, flank, move, flank, move, flank.
+
+    Slots move for `length_s` of each window of `window_s`. The flank between a block's two moves serves both.
+    """
+    filling_s, lead_s = 2.0, 1.0
+    draw = rng.Random(seed)  # noqa: S311 - made-up data
+    moves: list[Planted] = []
+    at_s = 0.0
+    for block in range(count):
+        at_s += filling_s + flank_s + lead_s
+        direction = "1->2" if block % 2 == 0 else "2->1"
+        keys = round(rate * at_s / 2)
+        for kind in draw.sample(["real", "sham"], 2):
+            fields = {"cycle": block, "kind": kind, "direction": direction, "migration": migration}
+            moves.append(Planted(kind, at_s, length_s, real_us if kind == "real" else sham_us, keys, fields))
+            at_s += window_s + flank_s + lead_s
+        at_s -= lead_s
+    primary = "response.p99" if rate * window_s >= 1000 else "response.slow"
+    played = {"count": count, "seed": seed, "window_s": window_s, "flank_s": flank_s, "primary": primary}
+    reshard = {"from": 1, "to": 2, "at_s": moves[0].start_s - lead_s, "migration": migration}
+    return Synthetic(
+        phases=(("Steady", math.ceil(at_s), rate, rate),),
+        moves=moves,
+        lead_s=lead_s,
+        run={"cycles": played, "reshard": reshard, "slow_ms": 20.0},
+    )
+
+
+def poisson_times(
+    phases: Sequence[tuple[str, float, float, float]], seed: int
+) -> tuple[Floats, list[dict[str, object]]]:
+    """Every planned time as the generator's schedule draws it, and run.json's phases."""
+    drawn = tuple(ProfilePhase(name, *(Fraction(str(number)) for number in numbers)) for name, *numbers in phases)
+    schedule = Schedule(Profile("synthetic", "", drawn, "poisson", seed))
+    listed: list[dict[str, object]] = [
+        {
+            "name": phase.name, "start_s": phase.start_s, "duration_s": phase.duration_s,
+            "rate_from": phase.rate_from, "rate_to": phase.rate_to, "arrivals": phase.arrivals,
+        }
+        for phase in schedule.phases
+    ]  # fmt: skip
+    return np.array([t_s for _, t_s in schedule.times(0, schedule.total)]), listed
+
+
 def write(folder: Path, spec: Synthetic) -> Path:
     """Make the run folder and return its path."""
     random = np.random.default_rng(spec.seed)
-    planned, phases = planned_times(spec.phases)
+    planned, phases = (
+        planned_times(spec.phases) if spec.poisson_seed is None else poisson_times(spec.phases, spec.poisson_seed)
+    )
     latency = _latencies(spec, planned, random)
     causes = _failed(spec, planned)
     run = _run_json(spec, phases)
@@ -181,7 +250,7 @@ def _write_seconds(
 def _write_arrivals(
     folder: RunFolder, spec: Synthetic, planned: Floats, latency: Mapping[str, Floats], causes: Mapping[int, str]
 ) -> None:
-    kept = np.zeros(len(planned), dtype=np.bool_)
+    kept = np.full(len(planned), "cycles" in spec.run)  # such a run keeps them all
     for move in spec.moves:
         kept |= (planned >= move.start_s - spec.lead_s - 10) & (planned < move.start_s + move.length_s + 10)
     folder.append_arrivals(
@@ -203,13 +272,19 @@ def _write_arrivals(
 def _write_events(folder: Path, spec: Synthetic) -> None:
     lines: list[tuple[float, str, Mapping[str, object]]] = [(0.0, "run.started", {})]
     for move in spec.moves:
-        outer, inner = ("reshard.", "slots.") if move.kind == "real" else ("sham.", "sham.slots.")
+        outer, inner = ("reshard.", "") if move.kind == "real" else ("sham.", "sham.")
         end = move.start_s + move.length_s
+        direction = str(move.fields.get("direction") or "1->2")
+        before, _, after = direction.partition("->")
+        more: dict[str, object] = {"from": int(before), "to": int(after), **move.fields}
+        joined = [(move.start_s - 0.1, inner + "nodes.joined", {"nodes": ["0002-001", "0002-002"], **more})]
         lines += [
-            (move.start_s - spec.lead_s, outer + "requested", {"from": 1, "to": 2}),
-            (move.start_s, inner + "started", {"slots": 8192, "from": "0001-001", "to": "0002-001", **move.fields}),
-            (end, inner + "finished", {"slots": 8192, "keys": 2400, **move.fields}),
-            (end + 0.3, outer + "finished", {}),
+            (move.start_s - spec.lead_s, outer + "requested", more),
+            (move.start_s - 0.9 * spec.lead_s, outer + "declared", {"changed": ["session-cache"], **more}),
+            *(joined if int(after) > int(before) else []),
+            (move.start_s, inner + "slots.started", {"slots": 8192, **more}),
+            (end, inner + "slots.finished", {"slots": 8192, "keys": move.keys, "bytes": move.keys * KEY_BYTES, **more}),
+            (end + 0.3, outer + "finished", more),
         ]
     if spec.ended == "finished":
         lines.append((spec.duration_s + 1, "run.finished", {}))
@@ -232,7 +307,7 @@ def _write_servers(folder: Path, spec: Synthetic) -> None:
         append_line(
             folder,
             "server.jsonl",
-            {"t_s": t_s, "node": "machine", "cpu_busy": 0.4, "memory_available_bytes": 9_000_000_000},
+            {"t_s": t_s, "node": "machine", "cpu_busy": 0.4, "cpu_own": 0.35, "memory_available_bytes": 9_000_000_000},
         )
         append_line(
             folder,

@@ -1,10 +1,10 @@
-"""Who sends which arrival: slots, epochs and leases. Pure arithmetic; the caller brings the time.
+"""Who sends which arrival: epochs, shares and leases. Pure arithmetic; the caller brings the time.
 
-An epoch is a range of arrivals [first, until) shared by n workers: arrival k belongs to slot k mod n. A lease lets a
-worker send its arrivals below a number, `granted`, which runs a little ahead of the clock and moves only while the
-worker is heard. When a worker joins, leaves or is lost, a new epoch begins at the highest number granted to anybody, so
-no arrival can ever be sent under two epochs, whatever the clocks and messages do. What a lost worker was granted and
-did not report is unknown; what it was not granted, and nobody else could yet be given, is missed.
+An epoch is a range of arrivals [first, until) shared by n workers: arrival k belongs to share k mod n, and each worker
+has one share. A lease lets a worker send the arrivals of its share below a number, `leased`. This number runs a little
+ahead of the clock and grows only while the master hears the worker. When a worker joins, leaves or is lost, a new epoch
+begins at the highest number leased to anybody. So no arrival is sent under two epochs, whatever the clocks and messages
+do. A lost worker's arrivals: leased but not reported = unknown; not yet leased = missed.
 """
 
 import math
@@ -17,8 +17,8 @@ HORIZON_S = 1.5  # a lease: how far ahead of the clock a worker may send
 LOST_AFTER_S = 4.0  # silence after which a worker is lost; longer than the lease
 
 
-class Piece(NamedTuple):
-    """A worker's part of an epoch: arrivals first, first + step, ... below `until`; `final`: it will not grow."""
+class Share(NamedTuple):
+    """What a worker may send of an epoch: arrivals first, first + step, ... below `until`; `final`: no longer grows."""
 
     epoch: int
     first: int
@@ -35,25 +35,25 @@ class Epoch:
     first: int
     workers: list[str]
     until: int | None = None
-    granted: dict[str, int] = field(default_factory=dict[str, int])
+    leased: dict[str, int] = field(default_factory=dict[str, int])
 
-    def slot_first(self, worker: str) -> int:
-        """The first arrival of a worker's slot."""
+    def share_first(self, worker: str) -> int:
+        """The first arrival of a worker's share."""
         n = len(self.workers)
         return self.first + (self.workers.index(worker) - self.first) % n
 
     def count(self, worker: str, low: int, high: int) -> int:
         """How many of the worker's arrivals are in [low, high)."""
-        n, slot = len(self.workers), self.workers.index(worker)
+        n, place = len(self.workers), self.workers.index(worker)
         low = max(low, self.first)
         high = high if self.until is None else min(high, self.until)
         if high <= low:
             return 0
-        return (high - 1 - slot) // n - (low - 1 - slot) // n
+        return (high - 1 - place) // n - (low - 1 - place) // n
 
 
 class Leases:
-    """The master's view: workers, epochs, grants."""
+    """The master's view: workers, epochs, leases."""
 
     def __init__(self, schedule: Schedule, *, horizon_s: float = HORIZON_S, lost_after_s: float = LOST_AFTER_S) -> None:
         if not horizon_s < lost_after_s:
@@ -98,7 +98,7 @@ class Leases:
         self._reform([*self.workers, worker], t_s)
 
     def leave(self, worker: str, t_s: float) -> None:
-        """A worker that goes in good order: it still sends what it was granted."""
+        """A worker that goes in good order: it still sends what was leased to it."""
         if worker in self.workers:
             self._reform([other for other in self.workers if other != worker], t_s)
 
@@ -111,29 +111,29 @@ class Leases:
             self._reform([worker for worker in self.workers if worker not in gone], t_s)
         return silent
 
-    def renew(self, worker: str, t_s: float) -> list[Piece]:
+    def renew(self, worker: str, t_s: float) -> list[Share]:
         """A worker was heard: extend its lease, and say what it may send."""
         if worker in self.lost:
             return []
         self.heard[worker] = t_s
-        pieces: list[Piece] = []
+        shares: list[Share] = []
         for epoch in self.epochs:
             if worker not in epoch.workers:
                 continue
             if epoch.until is not None:
-                epoch.granted[worker] = epoch.until
+                epoch.leased[worker] = epoch.until
             else:
                 horizon = self.offered_before(t_s + self.horizon_s)
-                epoch.granted[worker] = max(epoch.granted.get(worker, epoch.first), horizon)
-            final = epoch.until is not None or epoch.granted[worker] >= self.end
-            first, step = epoch.slot_first(worker), len(epoch.workers)
-            pieces.append(Piece(epoch.number, first, epoch.granted[worker], step, final))
-        return pieces
+                epoch.leased[worker] = max(epoch.leased.get(worker, epoch.first), horizon)
+            final = epoch.until is not None or epoch.leased[worker] >= self.end
+            first, step = epoch.share_first(worker), len(epoch.workers)
+            shares.append(Share(epoch.number, first, epoch.leased[worker], step, final))
+        return shares
 
     def stop(self, t_s: float) -> int:
-        """End the load as soon as nobody's lease is cut short; returns the first arrival that will not be sent."""
+        """End the load where the leases end, so that none is cut short; returns the first arrival not to be sent."""
         current = self.epochs[-1]
-        reached = [*current.granted.values()] if current.workers else [self.schedule.count_before(t_s)]
+        reached = [*current.leased.values()] if current.workers else [self.schedule.count_before(t_s)]
         self.end = min(self.end, max([current.first, *reached]))
         return self.end
 
@@ -146,7 +146,7 @@ class Leases:
         return total
 
     def unassigned(self, low: int, high: int) -> tuple[int, int]:
-        """Of [low, high): those that a lost worker was never granted, and those of a time without workers."""
+        """How many of [low, high) were not yet leased to their lost worker, and how many had no worker at all."""
         lost = nobody = 0
         for epoch in self.epochs:
             if not epoch.workers:
@@ -174,7 +174,7 @@ class Leases:
 
     def _limit(self, epoch: Epoch, worker: str) -> int:
         if worker in self.lost:
-            return min(epoch.granted.get(worker, epoch.first), self.end)
+            return min(epoch.leased.get(worker, epoch.first), self.end)
         return self.end
 
     def _owes(self, worker: str) -> bool:
@@ -184,10 +184,10 @@ class Leases:
     def _reform(self, workers: list[str], t_s: float) -> None:
         current = self.epochs[-1]
         if current.workers:
-            boundary = max([current.first, *current.granted.values()])
+            boundary = max([current.first, *current.leased.values()])
         else:  # nobody was sending: go on from now
             boundary = max(current.first, self.offered_before(t_s))
-        if boundary == current.first:  # nothing of the current epoch was granted
+        if boundary == current.first:  # nothing of the current epoch was leased
             self.epochs.pop()
         current.until = boundary
         self.epochs.append(Epoch(current.number + 1, boundary, workers))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from loadgen.books import Books
-from loadgen.leases import Piece
+from loadgen.leases import Share
 from loadgen.messages import Report
 
 
@@ -18,7 +18,7 @@ class Worker:
     round_trip_ms: float = 0.0
 
     def hear(self, report: Report) -> None:
-        """What a report says of the worker itself."""
+        """Take what a report says of the worker itself."""
         self.cpu_s = report["cpu_s"]
         self.offset_ms = round(report["offset_ms"], 3)
         self.round_trip_ms = round(report["round_trip_ms"], 3)
@@ -56,7 +56,7 @@ class Workers:
         """Whether the worker was silent for too long: it sends nothing any more, and must join anew."""
         return worker.name in self._leases.lost
 
-    def renew(self, worker: Worker, t_s: float, *, leaving: bool) -> list[Piece]:
+    def renew(self, worker: Worker, t_s: float, *, leaving: bool) -> list[Share]:
         """Extend the worker's lease, or end its share if it leaves; what it may send."""
         if leaving:
             self._leases.leave(worker.name, t_s)

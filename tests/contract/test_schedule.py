@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.profiles import Phase, Profile, load
+from contract.profiles import Profile, ProfilePhase, load
 from contract.schedule import Schedule
 
 rates = st.one_of(st.just(0), st.integers(0, 400), st.fractions(0, 50, max_denominator=50)).map(Fraction)
@@ -17,7 +17,7 @@ profiles = st.builds(
     st.just("p"),
     st.just(""),
     st.lists(
-        st.builds(Phase, st.just("phase"), st.fractions(Fraction(1, 4), 20, max_denominator=30), rates, rates),
+        st.builds(ProfilePhase, st.just("phase"), st.fractions(Fraction(1, 4), 20, max_denominator=30), rates, rates),
         min_size=1,
         max_size=4,
     ).map(tuple),
@@ -96,7 +96,7 @@ def test_poisson_gaps_are_exponential_and_depend_on_the_seed_only() -> None:
     """Mean and spread of the gaps are those of a Poisson process; another seed is another process."""
 
     def times(seed: int) -> list[float]:
-        phase = Phase("p", Fraction(1000), Fraction(50), Fraction(50))
+        phase = ProfilePhase("p", Fraction(1000), Fraction(50), Fraction(50))
         schedule = Schedule(Profile("p", "", (phase,), "poisson", seed))
         return [t_s for _, t_s in schedule.times(0, schedule.total)]
 
@@ -108,3 +108,18 @@ def test_poisson_gaps_are_exponential_and_depend_on_the_seed_only() -> None:
     assert math.sqrt(variance) == pytest.approx(mean, rel=0.05)
     assert first == times(1)
     assert first != times(2)
+
+
+def test_a_phase_like_an_earlier_one_repeats_its_poisson_arrivals() -> None:
+    """A control plans the same arrivals at the same offsets; a phase of other rates or length draws its own."""
+    ramp = ProfilePhase("control", Fraction(40), Fraction(60), Fraction(80))
+    other = ProfilePhase("higher", Fraction(40), Fraction(80), Fraction(60))
+    schedule = Schedule(Profile("p", "", (ramp, other, ramp), "poisson", 3))
+    control, higher, reshard = (
+        [schedule.planned_s(phase.first_k + k) - phase.start_s for k in range(phase.arrivals)]
+        for phase in schedule.phases
+    )
+    assert reshard == pytest.approx(control, abs=1e-9)
+    assert len(control) > 2048  # more than two blocks
+    assert [40 - offset for offset in reversed(higher)][:3] != pytest.approx(control[:3], abs=1e-3)
+    assert [phase.first_k for phase in schedule.phases] == [0, len(control), len(control) + len(higher)]

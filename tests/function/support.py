@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from function import session
-from function.environment import CacheSettings
+from function.cache_settings import CacheSettings
 from function.handler import handler
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from function.environment import CacheSettings
+from function.cache_settings import CacheSettings
 from rehearsal.cluster import Cluster
 from tests.function.support import environment
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from function import audit, session
-from function.environment import CacheSettings
+from function.cache_settings import CacheSettings
 from rehearsal.cluster import Cluster, Node
 from rehearsal.ports import free_ports
 from tests.function.support import Function, Invocation

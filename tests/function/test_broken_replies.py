@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from function.environment import CacheSettings
+from function.cache_settings import CacheSettings
 from rehearsal.cluster import Cluster
 from rehearsal.ports import free_ports
 from rehearsal.processes import Processes

@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from function import audit, session
-from function.environment import CacheSettings
+from function.cache_settings import CacheSettings
 from rehearsal.cluster import Cluster, Shard
 from rehearsal.processes import Processes
 from tests.function.support import Function, Invocation, session_in

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from function import session
-from function.environment import CacheSettings
+from function.cache_settings import CacheSettings
 from function.reply import log, respond
 from rehearsal.cluster import Cluster
 from tests.function.support import Function, told

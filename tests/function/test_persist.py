@@ -2,9 +2,9 @@
 
 import pytest
 
+from function.cache_settings import CacheSettings
 from function.client import CacheError, ClusterClient, OutOfTimeError, UnavailableError
 from function.deadline import Deadline
-from function.environment import CacheSettings
 from function.redispy import LostError, SilentError
 
 

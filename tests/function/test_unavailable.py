@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from function import resolve, session
-from function.environment import CacheSettings
+from function.cache_settings import CacheSettings
 from rehearsal.cluster import Cluster, Node, bundled_server
 from rehearsal.ports import free_ports
 from rehearsal.processes import Processes

@@ -71,7 +71,7 @@ class FakeWorker:
         orders = coordinator.poll(report)
         if self.run is not None:
             self.polls += 1
-            self.cursor.take(orders["pieces"])
+            self.cursor.take(orders["shares"])
         self.run, self.lost, self.gone = orders["run"], orders["lost"], orders["bye"]
         return orders
 

@@ -14,7 +14,7 @@ from contract.profiles import parse
 from contract.runfolder import TIMINGS
 from contract.schedule import Schedule
 from loadgen import outcomes
-from loadgen.leases import Piece
+from loadgen.leases import Share
 from loadgen.outcomes import Row, row_struct
 from loadgen.resolver import Resolver, Target
 from loadgen.sender import Limits, Sender
@@ -102,6 +102,16 @@ class Server:
             thread.join(10)
 
 
+async def good(request: Received) -> None:
+    """The function's answer."""
+    request.reply()
+
+
+async def never(request: Received) -> None:
+    """No answer while anybody waits."""
+    await request.reader.read()
+
+
 @dataclass
 class Sent:
     """What a sender did."""
@@ -126,7 +136,7 @@ def send(
     limits: Limits | None = None,
     resolver: Resolver | None = None,
     within_s: float = 15.0,
-    pieces: list[Piece] | None = None,
+    shares: list[Share] | None = None,
 ) -> Sent:
     """Send a schedule at a port, and wait for a row for each arrival."""
     schedule = Schedule(parse(f"phases:\n - duration: {seconds}\n   arrivalRate: {rate}"))
@@ -143,7 +153,7 @@ def send(
         limits=limits or Limits(time_limit_s=5.0, connect_limit_s=2.0),
         start_monotonic_s=time.monotonic() + 0.05,
     )
-    sender.orders.append(pieces or [Piece(0, 0, schedule.total, 1, final=True)])
+    sender.orders.append(shares or [Share(0, 0, schedule.total, 1, final=True)])
     sender.start()
     until = time.monotonic() + within_s
     while len(sender.rows) < schedule.total and time.monotonic() < until and not sender.crash:

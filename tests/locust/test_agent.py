@@ -11,7 +11,7 @@ def answer(report: Report, master: float, *, lost: bool = False) -> Orders:
     """Orders without a run."""
     return {
         "worker_id": report["worker_id"], "sent": report["sent"], "master": master,
-        "run": None, "lost": lost, "pieces": [], "bye": False,
+        "run": None, "lost": lost, "shares": [], "bye": False,
     }  # fmt: skip
 
 

@@ -29,27 +29,27 @@ def test_a_lease_must_be_shorter_than_the_time_to_declare_its_holder_lost() -> N
 
 
 def test_workers_share_by_turns() -> None:
-    """Three workers before the start: arrival k belongs to slot k mod 3."""
+    """Three workers before the start: arrival k belongs to share k mod 3."""
     _, leases = make()
     for worker in "abc":
         leases.join(worker, -2.0)
-    pieces = {worker: leases.renew(worker, 0.0)[-1] for worker in "abc"}
-    assert sorted((piece.first, piece.step) for piece in pieces.values()) == [(0, 3), (1, 3), (2, 3)]
-    assert {piece.until for piece in pieces.values()} == {30}  # 1.5 s ahead at 20 a second
+    shares = {worker: leases.renew(worker, 0.0)[-1] for worker in "abc"}
+    assert sorted((share.first, share.step) for share in shares.values()) == [(0, 3), (1, 3), (2, 3)]
+    assert {share.until for share in shares.values()} == {30}  # 1.5 s ahead at 20 a second
 
 
-def test_a_lost_workers_slots_are_taken_over_where_its_neighbours_leases_end() -> None:
-    """What it was granted is unknown, the gap is missed, the rest goes to the survivor."""
+def test_a_lost_workers_arrivals_are_taken_over_where_its_neighbours_leases_end() -> None:
+    """What was leased to it is unknown, the gap is missed, the rest goes to the survivor."""
     schedule, leases = make()
     leases.join("a", -2.0)
     leases.join("b", -2.0)
-    leases.renew("b", 0.0)  # granted to 1.5 s: arrival 30
+    leases.renew("b", 0.0)  # leased to 1.5 s: arrival 30
     for quarter in range(25):
         leases.renew("a", quarter / 4)
     assert leases.expire(3.9) == []
     assert leases.expire(6.0) == ["b"]
-    piece = leases.renew("a", 6.1)[-1]
-    assert (piece.first, piece.step) == (schedule.count_before(7.5), 1)
+    share = leases.renew("a", 6.1)[-1]
+    assert (share.first, share.step) == (schedule.count_before(7.5), 1)
     assert leases.assigned("b", 0, schedule.total) == 15
     lost, nobody = leases.unassigned(0, schedule.total)
     assert (lost, nobody) == ((150 - 30) // 2, 0)
@@ -64,7 +64,7 @@ def test_a_time_without_workers_is_missed_until_somebody_joins() -> None:
     assert leases.unassigned(0, schedule.total) == (0, 60)
 
 
-def test_stop_ends_at_what_was_granted() -> None:
+def test_stop_ends_at_what_was_leased() -> None:
     """After a stop nobody's lease is cut, and everybody ends at the same arrival."""
     _, leases = make()
     leases.join("a", -2.0)
@@ -114,12 +114,12 @@ def test_whatever_happens_the_books_balance_and_nothing_is_sent_twice(  # noqa: 
         worker = workers[name]
         if worker.dead or name in leases.lost:
             return
-        pieces = leases.renew(name, t_s)
+        shares = leases.renew(name, t_s)
         fresh = worker.sent[worker.reported :]
         rows = [pack(k, schedule.planned_s(k), t_s, t_s, OK, 0, NOT_SAID, 0, 0, NO_SESSION) for k in fresh]
         books.add(name, b"".join(rows))
         worker.reported = len(worker.sent)
-        worker.cursor.take(pieces)
+        worker.cursor.take(shares)
 
     def join() -> None:
         name = f"w{len(workers)}"

@@ -140,7 +140,7 @@ def test_start_stop_and_start_again(tmp_path: Path, profile: str) -> None:
         assert (status, refused["success"]) == (200, False)
         assert "a run is running; stop it" in refused["message"]
         statistics = wait_for(
-            "statistics", lambda: len((found := it.get("/stats/requests"))["stats"]) == 5 and found
+            "statistics", lambda: len((statistics := it.get("/stats/requests"))["stats"]) == 5 and statistics
         )  # fmt: skip
         names = {(entry["method"], entry["name"]) for entry in statistics["stats"]}
         assert names >= {("GET", "/"), ("cache", "connection"), ("cache", "write"), ("cache", "read")}
@@ -263,7 +263,7 @@ def test_autostart_waits_for_the_declared_workers_and_runs_once(tmp_path: Path) 
 
 
 def test_the_last_worker_killed_ends_the_run(tmp_path: Path, profile: str) -> None:
-    """With nobody left to send, Locust stops the test: interrupted, and what the worker had been granted is unknown."""
+    """With nobody left to send, Locust stops the test: interrupted, and what was leased to the worker is unknown."""
     with counting_server() as url, swarm(tmp_path, url, "--load-profile", profile, workers=1) as it:
         assert it.post("/swarm", b"load_scale=1")[1]["success"]
         it.wait_second(2.2)

@@ -17,16 +17,16 @@ def test_a_worker_gets_the_plan_first_and_orders_from_then_on(master: MasterByHa
     orders = worker.poll(master.coordinator, -1.0)
     assert orders == {
         "worker_id": "id-1", "sent": 5.0, "master": master.clock.now(), "run": worker.run,
-        "lost": False, "pieces": [], "bye": False,
+        "lost": False, "shares": [], "bye": False,
         "plan": {
             "profile": PROFILE.text, "scale": "1", "compress": "1", "host": "http://127.0.0.1/", "connection": "new",
             "timings": ["connection", "write", "read"], "time_limit_s": 1.0, "connect_limit_s": 5.0,
-            "max_in_flight": 8192, "start_unix_s": master.start_unix_s,
+            "max_in_flight": 8192, "start_unix_s": master.start_unix_s, "warm": 0,
         },
     }  # fmt: skip
     orders = worker.poll(master.coordinator, -1.0)
     assert "plan" not in orders
-    assert orders["pieces"] == [(1, 0, 0, 1, False)]  # the lease runs 1.5 s ahead, and second 0 is 2.5 s away
+    assert orders["shares"] == [(1, 0, 0, 1, False)]  # the lease runs 1.5 s ahead, and second 0 is 2.5 s away
 
 
 def test_a_worker_that_leaves_before_it_took_part_gets_no_plan(master: MasterByHand) -> None:

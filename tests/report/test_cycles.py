@@ -9,7 +9,8 @@ import pytest
 from report import cycles, student
 from report.assemble import build
 from report.moves import PlayedMove
-from tools.synthetic import Planted, Synthetic, write
+from tools import synthetic
+from tools.synthetic import Synthetic, write
 
 EXPERIMENTS = 1_000
 K = 8
@@ -121,22 +122,10 @@ def test_flanks_are_equal_and_never_shared() -> None:
 
 
 def cycles_run(atomic: bool) -> Synthetic:
-    """A run of 8 real moves that cost 200 us and 8 shams that cost 50, in both directions."""
-    order = np.random.default_rng(3).permutation(["real", "sham"] * K).tolist()
-    length, room = (0.25, 12.0) if atomic else (8.0, 18.0)
-    moves: list[Planted] = []
-    seen = {"real": 0, "sham": 0}
-    for place, kind in enumerate(order):
-        fields = {
-            "cycle": seen[kind],
-            "kind": kind,
-            "direction": "1->2" if seen[kind] % 2 == 0 else "2->1",
-            "migration": "atomic" if atomic else "slots",
-        }
-        moves.append(Planted(kind, 6 + place * room, length, 200 if kind == "real" else 50, fields))
-        seen[kind] += 1
-    rate = 120.0
-    return Synthetic(phases=(("Steady", 6 + 2 * K * room + 4, rate, rate),), moves=moves, lead_s=1.0)
+    """A run of 8 blocks: real moves cost 200 us, shams 50."""
+    if atomic:
+        return synthetic.cycles(K, length_s=0.25, window_s=2.0, migration="atomic")
+    return synthetic.cycles(K, migration="slots")
 
 
 @pytest.mark.parametrize("atomic", [False, True], ids=["slot by slot", "atomic"])

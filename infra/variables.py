@@ -9,7 +9,7 @@ from infra.settings import Settings
 REPLY_MARGIN_S = 5
 
 
-def function_environment(settings: Settings, host: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+def function_variables(settings: Settings, host: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
     """All that function/ reads."""
     return {
         "CACHE_HOST": host,
@@ -21,7 +21,7 @@ def function_environment(settings: Settings, host: pulumi.Input[str]) -> dict[st
     }
 
 
-def load_environment(
+def load_variables(
     settings: Settings, bucket: pulumi.Input[str], cache_id: pulumi.Input[str]
 ) -> dict[str, pulumi.Input[str]]:
     """All that locust/ reads."""
@@ -30,6 +30,7 @@ def load_environment(
         "LOAD_SCALE": settings.load_scale,
         "LOAD_COMPRESS": settings.load_compress,
         "LOAD_CONNECTION": settings.load_connection,
+        "LOAD_WARM": settings.load_warm,
         # Below the 65,535 open files that a task has; over it an arrival counts as missed.
         "LOAD_MAX_IN_FLIGHT": "8192",
         "LOAD_TIME_LIMIT_S": str(settings.function_timeout + REPLY_MARGIN_S),

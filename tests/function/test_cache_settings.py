@@ -2,8 +2,8 @@
 
 import pytest
 
-from function import environment
-from function.environment import CacheSettings, EnvironmentRefusedError
+from function import cache_settings
+from function.cache_settings import CacheSettings, EnvironmentRefusedError
 
 _GOOD = {
     "CACHE_HOST": "cache.example",
@@ -17,7 +17,7 @@ _GOOD = {
 
 def test_a_declared_environment_is_read_whole() -> None:
     """Every declared variable has a meaning here: one that is not read would be a setting without effect."""
-    assert environment.read(_GOOD) == CacheSettings(
+    assert cache_settings.read(_GOOD) == CacheSettings(
         "cache.example", 6379, tls=True, reused=True, username="app", password="secret"
     )
 
@@ -38,18 +38,18 @@ def test_a_declared_environment_is_read_whole() -> None:
 def test_what_is_wrong_is_named_with_the_value_seen(name: str, value: str, says: str) -> None:
     """Whoever declared it finds the variable in the log without reading this code."""
     with pytest.raises(EnvironmentRefusedError) as refused:
-        environment.read(_GOOD | {name: value})
+        cache_settings.read(_GOOD | {name: value})
     assert says in str(refused.value)
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
     """One deployment is enough to learn of four mistakes."""
     with pytest.raises(EnvironmentRefusedError) as refused:
-        environment.read({})
+        cache_settings.read({})
     assert all(name in str(refused.value) for name in ("CACHE_HOST", "CACHE_PORT", "CACHE_TLS", "CACHE_CONNECTION"))
 
 
 def test_the_password_never_reaches_a_message() -> None:
     """Messages end in the log, which more people may read than the password."""
-    cache = environment.read(_GOOD)
+    cache = cache_settings.read(_GOOD)
     assert "secret" not in f"{cache} {cache!r}"
