@@ -55,8 +55,8 @@ class Place(Protocol):
         """Start everything that the program declares and `moves` need; the load generator waits."""
         ...
 
-    def fill(self, moves: Sequence[Move]) -> None:
-        """Write the data that the load and `moves` need."""
+    def fill(self, as_at_s: float) -> None:
+        """Give the sham's cluster as many keys as the application's will hold at `as_at_s`, in seconds of the run."""
         ...
 
     def start(self, emit: Emit) -> Started:

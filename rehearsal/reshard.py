@@ -111,6 +111,7 @@ def reshard(cluster: Cluster, to: int, migration: Migration, emit: Emit, *, slot
     remaining = [shard.number for shard in cluster.shards[:to]]
     moves = plan(cluster.owners(), remaining)
     total = sum(len(move.slots) for move in moves)
+    key_bytes = _key_bytes(cluster, moves)  # asked before: it would lengthen the move
     emit("slots.started", slots=total, **{"from": count, "to": to})
     keys = move_slots(
         cluster,
@@ -119,9 +120,17 @@ def reshard(cluster: Cluster, to: int, migration: Migration, emit: Emit, *, slot
         lambda moved: emit("slots.progress", moved=moved, total=total),
         slots_per_s=slots_per_s,
     )
-    emit("slots.finished", slots=total, keys=keys)
+    emit("slots.finished", slots=total, keys=keys, bytes=round(keys * key_bytes))
     if to < count:
         cluster.remove_shards(cluster.shards[to:])
+
+
+def _key_bytes(cluster: Cluster, moves: Sequence[SlotTransfer]) -> float:
+    """The mean size of a key that will move, from a sample at each source."""
+    primary = {shard.number: shard.primary for shard in cluster.shards}
+    sizes = [(primary[move.source].key_bytes(move.slots), len(move.slots)) for move in moves]
+    known = [(size, slots) for size, slots in sizes if size]
+    return sum(size * slots for size, slots in known) / max(1, sum(slots for _, slots in known))
 
 
 def move_slots(

@@ -21,6 +21,7 @@ class PlayedMove:
     migration: str = ""
     slots: int | None = None
     keys: int | None = None
+    bytes: int | None = None
     error: str = ""
 
     @property
@@ -72,15 +73,22 @@ def _started(kind: str, requested: float | None, event: Event, migration: str) -
         finished_s=None,
         ended_s=None,
         cycle=_whole(event.fields.get("cycle")),
-        direction=str(event.fields.get("direction") or ""),
+        direction=_direction(event),
         migration=str(event.fields.get("migration") or migration),
         slots=_whole(event.fields.get("slots")),
     )
 
 
+def _direction(event: Event) -> str:
+    """Numbers of shards, such as `1->2`; empty when the run does not tell them."""
+    before, after = _whole(event.fields.get("from")), _whole(event.fields.get("to"))
+    told = "" if before is None or after is None else f"{before}->{after}"
+    return str(event.fields.get("direction") or told)
+
+
 def _finished(move: PlayedMove, event: Event) -> PlayedMove:
-    slots, keys = _whole(event.fields.get("slots")), _whole(event.fields.get("keys"))
-    return replace(move, finished_s=event.t_s, slots=move.slots if slots is None else slots, keys=keys)
+    slots, keys, size = (_whole(event.fields.get(name)) for name in ("slots", "keys", "bytes"))
+    return replace(move, finished_s=event.t_s, slots=move.slots if slots is None else slots, keys=keys, bytes=size)
 
 
 def _whole(value: object) -> int | None:

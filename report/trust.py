@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from contract.runread import Run
-from report.checks import comparison, delivery, machines
+from report.checks import comparison, delivery, machines, programs
 from report.checks.check import RunCheck
+from report.checks.sham_work import sham_work
 from report.moves import PlayedMove
 from report.windows import MoveWindows
 
@@ -16,7 +17,9 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         *delivery.schedule(run),
         *delivery.lag(run),
         *machines.saturation(run, windows),
+        *programs.others(run, windows),
         *machines.environments(run),
+        *machines.cold_starts(run, moves, windows),
         *delivery.audit(run),
         *machines.clocks(run),
     ]
@@ -24,5 +27,6 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         checks += comparison.pairs(run, windows)
         checks += comparison.sham(run, windows)
         checks += comparison.room(windows)
+    checks += sham_work(run, moves)
     checks += comparison.moves_ended(run, moves)
     return checks

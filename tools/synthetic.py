@@ -4,6 +4,7 @@ import math
 import random as rng
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
 
@@ -11,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from contract.histograms import Latencies
+from contract.profiles import Profile, ProfilePhase
 from contract.runfolder import SCENARIOS, TIMINGS, Arrival, RunFolder, Second, append_event, append_line, update_run
+from contract.schedule import Schedule
 
 Floats = npt.NDArray[np.float64]
 STARTED_AT = 1_795_360_260.0
@@ -53,6 +56,7 @@ class Synthetic:
     lead_s: float = 2.0
     ended: str = "finished"
     seed: int = 7
+    poisson_seed: int | None = None
     timings: Sequence[str] = TIMINGS
     run: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -120,10 +124,28 @@ def cycles(
     )
 
 
+def poisson_times(
+    phases: Sequence[tuple[str, float, float, float]], seed: int
+) -> tuple[Floats, list[dict[str, object]]]:
+    """Every planned time as the generator's schedule draws it, and run.json's phases."""
+    drawn = tuple(ProfilePhase(name, *(Fraction(str(number)) for number in numbers)) for name, *numbers in phases)
+    schedule = Schedule(Profile("synthetic", "", drawn, "poisson", seed))
+    listed: list[dict[str, object]] = [
+        {
+            "name": phase.name, "start_s": phase.start_s, "duration_s": phase.duration_s,
+            "rate_from": phase.rate_from, "rate_to": phase.rate_to, "arrivals": phase.arrivals,
+        }
+        for phase in schedule.phases
+    ]  # fmt: skip
+    return np.array([t_s for _, t_s in schedule.times(0, schedule.total)]), listed
+
+
 def write(folder: Path, spec: Synthetic) -> Path:
     """Make the run folder and return its path."""
     random = np.random.default_rng(spec.seed)
-    planned, phases = planned_times(spec.phases)
+    planned, phases = (
+        planned_times(spec.phases) if spec.poisson_seed is None else poisson_times(spec.phases, spec.poisson_seed)
+    )
     latency = _latencies(spec, planned, random)
     causes = _failed(spec, planned)
     run = _run_json(spec, phases)
@@ -291,7 +313,7 @@ def _write_servers(folder: Path, spec: Synthetic) -> None:
         append_line(
             folder,
             "server.jsonl",
-            {"t_s": t_s, "node": "machine", "cpu_busy": 0.4, "memory_available_bytes": 9_000_000_000},
+            {"t_s": t_s, "node": "machine", "cpu_busy": 0.4, "cpu_own": 0.35, "memory_available_bytes": 9_000_000_000},
         )
         append_line(
             folder,

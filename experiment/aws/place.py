@@ -60,8 +60,8 @@ class Aws:
         self._screen.say(", ".join(f"{count} {kind}" for kind, count in sorted(changes.items())) or "no change")
         stack.look_again()
 
-    def fill(self, moves: Sequence[Move]) -> None:
-        """Nothing: the load needs no data beforehand."""
+    def fill(self, as_at_s: float) -> None:
+        """Nothing: there is no sham on AWS."""
 
     def start(self, emit: Emit) -> Started:
         """Start the load, or find the run that has begun."""

@@ -17,6 +17,7 @@ from loadgen.leases import Share
 from loadgen.messages import Orders, Report, RunPlan
 from loadgen.resolver import Resolver, Target
 from loadgen.sender import Limits, Sender
+from loadgen.warming import Warming
 
 POLL_EVERY_S = 0.25
 # The hub's Python code holds the interpreter for at most this long while a send is due (the default is ten times that).
@@ -51,6 +52,7 @@ class Agent:
         self._worker_id = uuid.uuid4().hex
         self._sender: Sender | None = None
         self._resolver: Resolver | None = None
+        self._warming: Warming | None = None  # until its counts are reported
         self._samples: list[tuple[float, float]] = []  # (round trip, offset), newest last
         self._bye = False
 
@@ -62,9 +64,10 @@ class Agent:
     def report(self) -> Report:
         """The next report; asks for orders at the same time."""
         round_trip, offset = min(self._samples, default=(0.0, 0.0))
-        sender = self._sender
-        if sender is not None and sender.crash and not self.crash:
-            self.crash = sender.crash
+        sender, warming = self._sender, self._warming
+        for sending in (sender, warming):
+            if sending is not None and sending.crash and not self.crash:
+                self.crash = sending.crash
         report: Report = {
             "name": self.name,
             "worker_id": self._worker_id,
@@ -80,6 +83,9 @@ class Agent:
             rows = sender.rows
             report["rows"] = b"".join([rows.popleft() for _ in range(min(len(rows), MAX_ROWS))])
             report["details"] = [sender.details.popleft() for _ in range(len(sender.details))]
+        if warming is not None and (warmed := warming.counts(time.monotonic())) is not None:
+            report["warmed"] = warmed
+            self._warming = None
         return report
 
     def take(self, orders: Orders) -> None:
@@ -107,27 +113,35 @@ class Agent:
         gc.freeze()  # what Locust brought along need not be looked through again while sends are due
         profile = profiles.parse(plan["profile"], scale=plan["scale"], compress=plan["compress"])
         target = Target(plan["host"])
-        self._resolver = Resolver(target.host, target.port)
-        self._resolver.start()
+        self._resolver = resolver = Resolver(target.host, target.port)
+        resolver.start()
         round_trip, offset = min(self._samples, default=(0.0, 0.0))
         if abs(offset) <= round_trip / 2:  # no difference that the measurement could tell from none
             offset = 0.0
-        self._sender = Sender(
-            Schedule(profile),
-            self._resolver,
-            target.request(keep_alive=plan["connection"] == "keep-alive"),
-            keep_alive=plan["connection"] == "keep-alive",
-            timings=plan["timings"],
-            limits=Limits(plan["time_limit_s"], plan["connect_limit_s"], max_in_flight(plan["max_in_flight"])),
-            start_monotonic_s=self.clock.monotonic(plan["start_unix_s"] - offset),
-        )
+        start_monotonic_s = self.clock.monotonic(plan["start_unix_s"] - offset)
+        keep_alive = plan["connection"] == "keep-alive"
+        limits = Limits(plan["time_limit_s"], plan["connect_limit_s"], max_in_flight(plan["max_in_flight"]))
+
+        def make(kind: type[Sender], schedule: Schedule, begin_s: float) -> Sender:
+            return kind(
+                schedule,
+                resolver,
+                target.request(keep_alive=keep_alive),
+                keep_alive=keep_alive,
+                timings=plan["timings"],
+                limits=limits,
+                start_monotonic_s=start_monotonic_s + begin_s,
+            )
+
+        self._sender = make(Sender, Schedule(profile), 0.0)
         self._sender.start()
+        if plan["warm"]:
+            self._warming = Warming(plan["warm"], make, len(plan["timings"]), start_monotonic_s)
         self.run, self._bye = run, False
 
     def _end(self) -> None:
-        if self._sender is not None:
-            self._sender.quit()
-        if self._resolver is not None:
-            self._resolver.quit()
-        self._sender = self._resolver = None
+        for part in (self._sender, self._warming, self._resolver):
+            if part is not None:
+                part.quit()
+        self._sender = self._warming = self._resolver = None
         self.run = None

@@ -14,8 +14,9 @@ from loadgen.loadrun import EndedRun, LoadRun, RunError
 from loadgen.messages import Orders, Report
 from loadgen.observer import RunObserver
 from loadgen.runspec import RunSpec
+from loadgen.warming import lead_s
 
-START_AFTER_S = 2.5  # from the order to the common start: every worker has its plan by then
+START_AFTER_S = 2.5  # from the order to the common start, or to the warming: every worker has its plan by then
 
 
 class Coordinator:
@@ -50,7 +51,8 @@ class Coordinator:
         """Begin a run; `facts` are the keys of run.json that only the caller knows (stack, versions, workers)."""
         if self._run is not None:
             raise RunError(f"a run is {self.state}; stop it or wait for its end before you start another")
-        self._run = LoadRun(spec, run_dir, facts, self._clock.now() + START_AFTER_S, self.observers)
+        started_at_unix_s = self._clock.now() + START_AFTER_S + lead_s(spec.warm)
+        self._run = LoadRun(spec, run_dir, facts, started_at_unix_s, self.observers)
         for observer in self.observers:
             observer.started(run_dir, runfolder.read_run(run_dir))
 
@@ -76,7 +78,7 @@ class Coordinator:
         if report["run"] == run.run_id:
             run.poll(report, orders, self._t_s(run))
         elif not report["leaving"]:
-            orders["plan"] = run.spec.plan(run.started_at_unix_s)
+            orders["plan"] = run.plan(self._t_s(run))
         return orders
 
     def tick(self) -> None:

@@ -30,6 +30,11 @@ class RunWriter:
         self._windows.event(t_s, event)
         self._folder.event(t_s, event, **fields)
 
+    def warmed(self, t_s: float, warmed: Mapping[str, object]) -> None:
+        """What was warmed before second 0."""
+        runfolder.update_run(self.path, {"warmed": warmed})
+        self.event(t_s, "environments.warmed", **warmed)
+
     def failures(self, details: Iterable[tuple[float, str, str]]) -> None:
         """Examples of failed arrivals: (planned second, cause, detail)."""
         for t_s, cause, detail in details:

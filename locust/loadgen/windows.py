@@ -1,4 +1,7 @@
-"""Which single arrivals are kept: those around events, because a percentile per second cannot show a stall of 0.2 s."""
+"""Which single arrivals are kept: those around events, because a percentile per second cannot show a stall of 0.2 s.
+
+A run of cycles keeps them all: its moves are compared with the idle time between them.
+"""
 
 import math
 from collections.abc import Iterable
@@ -24,9 +27,11 @@ class Windows:
     def __init__(self) -> None:
         self.closed: list[tuple[int, int]] = []
         self.open_since: int | None = None
+        self.everything = False
 
     def event(self, t_s: float, event: str) -> None:
         """Take note of an event."""
+        self.everything |= event == "cycles.started"
         if opens(event) and self.open_since is None:
             self.open_since = max(0, math.floor(t_s - AROUND_S))
         if closes(event):
@@ -39,7 +44,7 @@ class Windows:
 
     def covers(self, second_s: int) -> bool:
         """Whether the arrivals planned in a second are wanted."""
-        if self.open_since is not None and second_s >= self.open_since:
+        if self.everything or (self.open_since is not None and second_s >= self.open_since):
             return True
         return any(first <= second_s < until for first, until in self.closed)
 

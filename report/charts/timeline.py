@@ -170,6 +170,7 @@ def _environments(run: Run) -> list[Chart]:
     rows = np.array([
         (number(row.get("t_s")), number(row.get("count")), number(row.get("busy_max")), number(row.get("wait_ms_max")))
         for row in run.environments
+        if number(row.get("t_s")) >= 0  # before, the warming starts them
     ])  # fmt: skip
     if not len(rows):
         return []

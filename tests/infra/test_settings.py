@@ -73,6 +73,7 @@ def test_text_and_typed_values_read_the_same() -> None:
         ("loadCompress", ["0.1", "1000", "16.666667"], ["0", "0.09", "1001", "inf"]),
         ("loadTasks", [1, 100], [0, 101]),
         ("loadConnection", ["new", "keep-alive"], ["keepalive"]),
+        ("loadWarm", ["peak", "0", "99999", 40], ["", "all", "-1", "1.5", "100000", True]),
         ("loadAutostart", [True, False], ["on"]),
         ("keepResults", ["true", False], ["maybe"]),
         (

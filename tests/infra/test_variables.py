@@ -73,7 +73,7 @@ def test_settings_reach_the_environment() -> None:
     program = declare(
         transitEncryption=True, functionConnection="reused", cacheUsername="app", cachePassword="correct-horse-battery",
         functionTimeout=7, loadProfile="short", loadScale="0.5", loadCompress="16", loadConnection="keep-alive",
-        loadTasks=5, loadAutostart=True,
+        loadWarm="40", loadTasks=5, loadAutostart=True,
     )  # fmt: skip
     variables = program.one("lambda.Function", "session").inputs["environment"]["variables"]
     assert variables == {
@@ -91,6 +91,7 @@ def test_settings_reach_the_environment() -> None:
         "LOAD_SCALE": "0.5",
         "LOAD_COMPRESS": "16",
         "LOAD_CONNECTION": "keep-alive",
+        "LOAD_WARM": "40",
         "LOAD_TIME_LIMIT_S": str(7 + REPLY_MARGIN_S),
         "LOAD_MAX_IN_FLIGHT": "8192",
         "LOAD_RUN_DIR": "",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
+from function import session
 from rehearsal.cluster import SLOTS, Cluster, ClusterError
 from rehearsal.fill import fill
 from rehearsal.reshard import Migration, SlotTransfer, close_slot, move_keys, move_slots, open_slot, plan, reshard
@@ -94,6 +95,25 @@ def test_shards_come_and_go_with_their_keys(make_cluster: Make) -> None:
         ["0002-001", "0002-002"],
         ["0003-001", "0003-002"],
     ]
+    admin = cluster.primaries[0].admin
+    size = sum(int(admin.memory_usage(key) or 0) for key in admin.scan_iter(count=1000)) / 3000
+    sampled = [fields["bytes"] for event, fields in events if event == "slots.finished"]
+    assert sampled == pytest.approx([keys * size for keys in moved], rel=0.02)
+
+
+def test_filling_adds_what_lacks_evenly_over_the_slots(make_cluster: Make) -> None:
+    """A cluster is filled up to a count, and half of the slots hold half of the keys, to the key."""
+    cluster = make_cluster(2, 0)
+    for count in (640, 1920):
+        fill(cluster, count)
+        assert keys_by_shard(cluster) == {1: count / 2, 2: count / 2}
+    fill(cluster, 100)
+    assert cluster.keys() == 1920
+    admin = cluster.primaries[0].admin
+    key = next(admin.scan_iter("session_:*"))
+    held: Any = admin.hgetall(key)
+    told = {name.decode(): value.decode() for name, value in held.items()}
+    assert told == session.fields(key.decode().split(":")[1])
 
 
 @pytest.mark.parametrize("migration", ["slots", "atomic"])
