@@ -5,7 +5,6 @@ difference of replies, so that what a tool needs to start is told apart. A noisy
 turns, and the ratio of two is the median of their ratios within a round.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import ROOT, TOOLS, LoadSpec, RampPhase, Tool, ToolResult
+from contract.exits import Parser, end
 from contract.runfolder import iso_utc, machine
 
 RATE = 900
@@ -196,7 +196,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     """Run what is asked for; JSON into benchmarks/results, tables on standard output."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = Parser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default="", help="comma-separated beginnings of tool names")
     parser.add_argument("--compress", type=float, default=100, help="how much shorter the original's profile is")
     parser.add_argument(
@@ -266,4 +266,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks", main)

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract.exits import Parser, end
 from function import handler, session
 from function.cache_settings import CacheSettings
 from function.client import ClusterClient, Command
@@ -277,7 +278,7 @@ def ratios(measured: dict[str, Any]) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2000, help="turns of the quick peers, the slow ones take a tenth")
     parser.add_argument("--out", type=Path, default=RESULTS / "function_client.json")
     options = parser.parse_args(argv)
@@ -308,4 +309,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks.function_client", main)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import function
+from contract.exits import Parser, end
 from function import audit
 from rehearsal.cluster import Cluster
 from rehearsal.processes import Processes
@@ -117,7 +118,7 @@ def _audit(sessions: list[str], port: int) -> Counter[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, print and write JSON; 1 if anything was lost, different or failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--invocations", type=int, default=200_000)
     parser.add_argument("--reshards", type=int, default=10, help="times from one shard to two and back")
     parser.add_argument("--rate", type=float, default=700.0, help="invocations a second, all workers together")
@@ -178,4 +179,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks.function_reshard", main)

@@ -4,7 +4,6 @@ Send lag at 900/s while the web UI is open (in Chromium if installed, else its e
 does), and 5,000 arrivals a second on one core with nothing missed.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -22,6 +21,7 @@ from typing import Any
 
 from benchmarks.__main__ import RESULTS, server
 from benchmarks.peers import ROOT
+from contract.exits import Parser, end
 from contract.runfolder import iso_utc, machine
 from contract.runread import read_run
 
@@ -105,7 +105,7 @@ def run(url: str, rate: int, seconds: int, *, one_core: bool, browser: bool) -> 
 
 def main() -> int:
     """Both, with the goals they are held to; JSON into benchmarks/results."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.limits", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.limits", description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="length of each run")
     options = parser.parse_args()
     began = time.time()
@@ -134,4 +134,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks.limits", main)

@@ -7,7 +7,6 @@ in a process of its own, several times, and prints JSON: seconds, CPU seconds, p
 long decoding all histograms takes with numpy against hdrh. Exits 1 when a goal is missed (GOALS).
 """
 
-import argparse
 import json
 import os
 import platform
@@ -21,6 +20,7 @@ from typing import Any
 from hdrh.histogram import HdrHistogram
 
 from contract import runfolder
+from contract.exits import Parser, end
 from contract.hdrread import build, unwrap
 from contract.runread import read_run
 from contract.runtables import histogram_lines
@@ -83,9 +83,7 @@ def decoding(folder: Path) -> dict[str, float]:
 
 def main() -> int:
     """Make, report, print; 1 when a goal is missed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.report_speed", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = Parser(prog="python -m benchmarks.report_speed", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--around", type=float, default=60, help="how long slots move, in seconds (60)")
     parser.add_argument("--keep", type=Path, help="make the run folder here and leave it")
     options = parser.parse_args()
@@ -118,4 +116,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks.report_speed", main)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from contract import growing, runfolder
+from contract.files import UnusableFileError, replace_json
 from experiment.errors import ExperimentError, StepError, UsageError
 
 BATCH = 5_000  # what the function takes in one call (docs/function.md)
@@ -67,7 +68,11 @@ def audit(folder: Path, ask: Ask, say: Callable[[int, int], None] = lambda _chec
         ExperimentError: the function did not answer, or its answer is no audit. Checked batches are kept, audit.json
             says that it is incomplete, and the next call checks the rest.
     """
-    tally = _resume(folder, growing.acknowledged(folder))
+    try:
+        acknowledged = growing.acknowledged(folder)
+    except UnusableFileError as error:
+        raise StepError("audit", str(folder / runfolder.SESSIONS), str(error), "collect the run again") from None
+    tally = _resume(folder, acknowledged)
     began = time.monotonic() - tally.seconds
     try:
         with ThreadPoolExecutor(AT_A_TIME) as pool:
@@ -80,11 +85,11 @@ def audit(folder: Path, ask: Ask, say: Callable[[int, int], None] = lambda _chec
     except UsageError:  # there is no function to ask: no audit was made
         raise
     except ExperimentError as error:
-        runfolder.write_json(folder / runfolder.AUDIT, tally.result(str(error)))
+        replace_json(folder / runfolder.AUDIT, tally.result(str(error)))
         raise
     tally.seconds = time.monotonic() - began
     result = tally.result()
-    runfolder.write_json(folder / runfolder.AUDIT, result)
+    replace_json(folder / runfolder.AUDIT, result)
     _partial(folder).unlink(missing_ok=True)
     return result
 
@@ -149,7 +154,7 @@ def _partial(folder: Path) -> Path:
 
 
 def _keep(folder: Path, tally: Tally) -> None:
-    runfolder.write_json(_partial(folder), {**asdict(tally), "batches": sorted(tally.batches)})
+    replace_json(_partial(folder), {**asdict(tally), "batches": sorted(tally.batches)})
 
 
 def _resume(folder: Path, acknowledged: int) -> Tally:

@@ -113,7 +113,7 @@ class Plan:
     shards: tuple[int, int]
     """Before and after."""
     migration: str
-    """How slots move: `slots`, `atomic` or `ElastiCache` (docs/run-folder.md)."""
+    """How slots move: `batches`, `slots`, `atomic` or `ElastiCache` (docs/run-folder.md)."""
     slots_per_s: float | None = None
     blocks: Blocks | None = None
 

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract import profiles, runfolder
+from contract.exits import EPILOG, Parser
 from contract.profiles import ProfileError
 from contract.schedule import Schedule
-from experiment.command import EXIT_CODES, Parser, add_gate, gates_of, share
+from experiment.command import add_gate, gates_of, share
 from experiment.errors import OptionsError
 from experiment.plan import Plan, plan_cycles, plan_reshard
 from infra import settings as infra_settings
 from infra.settings import Settings, SettingsError
 from rehearsal import cycles
-from rehearsal.reshard import SLOTS_PER_S, Migration
+from rehearsal.reshard import SLOTS_A_JOB, SLOTS_PER_S, Migration
+from rehearsal.server import refuse_without_migrateslots
 
 DEFAULT_COMPRESS = "24"
 # A stall of 0.25 s at the default peak of 900/s has 225 invocations in flight. 64 were too few: 85 invocations waited
@@ -84,6 +86,8 @@ def read(arguments: Sequence[str]) -> Options:
         raise OptionsError(f"--out {parsed.out}: it exists already; name a folder that does not, or remove it")
     if parsed.server is not None and not parsed.server.is_file():
         raise OptionsError(f"--server {parsed.server}: no such file; name a valkey-server or redis-server program")
+    if parsed.server is not None and migration != "slots":
+        refuse_without_migrateslots(parsed.server, migration)
     return Options(
         stack=parsed.stack,
         values=values,
@@ -105,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m rehearsal",
         description="Add a shard to a real Valkey cluster under load, on this machine, and report what it did.",
-        epilog=EXIT_CODES,
+        epilog=EPILOG,
     )
     parser.add_argument("--load-profile", metavar="NAME|FILE", help="a profile of locust/profiles or a file")
     parser.add_argument("--load-scale", metavar="X", help="factor on the rates (default: setting loadScale)")
@@ -117,14 +121,18 @@ def _parser() -> argparse.ArgumentParser:
         "--reshard-at", type=share, default=0.65, metavar="SHARE", help="of the run's length (default: 65%%)"
     )
     parser.add_argument(
-        "--migration", choices=("slots", "atomic"), default="slots", help="slot by slot, or CLUSTER MIGRATESLOTS"
+        "--migration",
+        choices=("batches", "slots", "atomic"),
+        default="batches",
+        help=f"how slots move: by CLUSTER MIGRATESLOTS, {SLOTS_A_JOB} a job (the default); slot by slot, with MIGRATE; "
+        "or all by one job",
     )
     parser.add_argument(
         "--slots-per-s",
         type=_rate,
         default=SLOTS_PER_S,
         metavar="N",
-        help=f"pace of --migration slots (default: {SLOTS_PER_S:.0f})",
+        help=f"pace of --migration batches and slots (default: {SLOTS_PER_S:.0f})",
     )
     parser.add_argument(
         "--cycles",
@@ -159,7 +167,7 @@ def _schedule(profile: str, settings: Settings) -> Schedule:
 
 
 def _plan(parsed: argparse.Namespace, schedule: Schedule, shards: tuple[int, int]) -> Plan:
-    pace = parsed.slots_per_s if parsed.migration == "slots" else None
+    pace = None if parsed.migration == "atomic" else parsed.slots_per_s
     if parsed.cycles is None:
         middle_s = cycles.JOINING_S + cycles.moving_s(shards, pace) / 2
         moves = plan_reshard(schedule, parsed.reshard_at, shards[1], sham=True, middle_after_s=middle_s)

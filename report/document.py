@@ -134,6 +134,7 @@ def _played(run: Run, move: PlayedMove) -> dict[str, Any]:
         "duration_ms": None if move.duration_s is None else _rounded(move.duration_s * 1000),
         "slots": move.slots,
         "keys": move.keys,
+        "retried": move.retried,
         "stall_ms": None if stall is None else _rounded(stall.stall_ms),
         "slow": None if stall is None else stall.slow,
         "arrivals": None if stall is None else stall.arrivals,

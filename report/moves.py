@@ -22,6 +22,8 @@ class PlayedMove:
     slots: int | None = None
     keys: int | None = None
     bytes: int | None = None
+    retried: int = 0
+    """Jobs of atomic migration that failed or were cancelled, and were tried again."""
     error: str = ""
 
     @property
@@ -49,6 +51,8 @@ def _moves_of(run: Run, kind: str, outer: str, inner: str) -> list[PlayedMove]:
         elif event.name == inner + "started":
             moves += [open_move] if open_move else []
             open_move = _started(kind, requested, event, migration)
+        elif event.name == inner + "retried" and open_move:
+            open_move = replace(open_move, retried=open_move.retried + 1)
         elif event.name == inner + "finished" and open_move:
             moves.append(_finished(open_move, event))
             open_move = requested = None

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contract.histograms import LATENCIES
-from report import cycles_verdict, gates
+from report import cycles_verdict, escapes, gates
 from report.formats import quantity
+from report.mechanism import WAYS, retries
 
 STATES = {"valid": "VALID", "failed": "GATE FAILED", "invalid": "INVALID"}
 
@@ -24,9 +25,9 @@ def state(report: Mapping[str, Any]) -> str:
 
 def text(report: Mapping[str, Any]) -> str:
     """The verdict for a terminal: why the run is INVALID a line each, then the sentences."""
-    first, *others = report["verdict"]
-    reasons = [f"  - {reason}" for reason in report["reasons"]]
-    return "\n".join([first, *reasons, " ".join(others)] if reasons else [" ".join(report["verdict"])])
+    first, *others = map(escapes.terminal, report["verdict"])
+    reasons = [f"  - {escapes.terminal(reason)}" for reason in report["reasons"]]
+    return "\n".join([first, *reasons, " ".join(others)] if reasons else [" ".join([first, *others])])
 
 
 def sentences(report: Mapping[str, Any]) -> list[str]:
@@ -37,11 +38,12 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
         checks = f"{failed} check{'' if failed == 1 else 's'} of this run failed"
         said.append(f"INVALID: {checks}, so its latencies must not be quoted.")
     if report["cycles"]:
-        said += cycles_verdict.sentences(report, _WAYS.get(report["cycles"]["migration"] or "", ""))
+        said += cycles_verdict.sentences(report, WAYS.get(report["cycles"]["migration"] or "", ""))
     elif report["reshard"] is None:
         said.append("No slots moved in this run, so it says nothing about resharding.")
     else:
         said += _reshard(report["reshard"])
+    said += retries(report["moves"])
     said.append(_survival(report))
     # An INVALID run's latencies must not be quoted: its gates are named without what they measured.
     failed = [
@@ -88,9 +90,6 @@ def _shards(report: Mapping[str, Any]) -> str:
     return "The reshard"
 
 
-_WAYS = {"slots": ", slot by slot", "atomic": ", by atomic slot migration"}
-
-
 def _reshard(reshard: Mapping[str, Any]) -> list[str]:
     if reshard["error"]:
         return [f"{_shards(reshard)} failed: {reshard['error']}."]
@@ -101,7 +100,7 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
             f"{_shards(reshard)} began; slots were still moving at the record's end, so there are no seconds after it."
         ]
     slots = f"{reshard['slots']:,} slots" if reshard["slots"] is not None else "slots"
-    way = _WAYS.get(reshard["migration"] or "", "")
+    way = WAYS.get(reshard["migration"] or "", "")
     said = [f"{_shards(reshard)} moved {slots} in {_time(reshard['duration_ms'])}{way}."]
     if not reshard["under_load"]:
         said.append(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from report.charts.chart import Chart, curve, plain, points
+from report.charts.chart import Chart, curve, points
 from report.cycles_verdict import name
 from report.findings import Findings
 from report.formats import UNITS, change
@@ -25,7 +25,7 @@ def by_block(findings: Findings) -> list[Chart]:
     for place, direction in enumerate(sorted(set(directions))):
         chosen = np.array([direction == other for other in directions])
         look = (*_LOOKS[place % len(_LOOKS)], 9)
-        traces.append(points(plain(direction), numbers[chosen], scale * outcome.d[chosen], look))
+        traces.append(points(direction, numbers[chosen], scale * outcome.d[chosen], look))
     interval, estimate = outcome.conclusion.interval, outcome.conclusion.estimate
     lines = [] if estimate is None else [("mean", estimate, "solid")]
     if interval is not None:

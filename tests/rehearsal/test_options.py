@@ -80,6 +80,7 @@ def test_the_default_is_the_original_compressed() -> None:
     assert max(phase.rate_to for phase in chosen.schedule.phases) == 900
     assert chosen.schedule.duration_s == 125
     assert chosen.values["shardCount"] == chosen.plan.shards[0] == 1
+    assert (chosen.migration, chosen.plan.slots_per_s) == ("batches", 300)
 
 
 @pytest.mark.parametrize(
@@ -123,3 +124,31 @@ def test_each_run_of_cycles_has_an_order_of_its_own() -> None:
     one, other = order(), order()
     assert one != other
     assert order("--seed", str(one[0])) == one
+
+
+@pytest.mark.parametrize(
+    ("answer", "migration", "said"),
+    [
+        ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0", "batches", "is Redis 7.0.15"),
+        ("Redis server v=8.4.0 sha=00000000:0", "atomic", "--migration atomic cannot be used: add --migration slots"),
+        ("Valkey server v=8.1.3 sha=00000000:0", "batches", "is Valkey 8.1.3"),
+        ("Valkey server v=9.0.0-rc1 sha=00000000:0", "batches", None),
+        ("Valkey server v=10.0.0 sha=00000000:0", "atomic", None),
+        ("Redis server v=7.0.15 sha=00000000:0", "slots", None),
+        ("a shell", "batches", "says 'a shell'"),
+    ],
+)  # fmt: skip
+def test_a_server_without_atomic_migration_is_refused_at_once(
+    tmp_path: Path, answer: str, migration: str, said: str | None
+) -> None:
+    """Before anything starts, with the choice that works; slot by slot works with every version."""
+    server = tmp_path / "server"
+    server.write_text(f"#!/bin/sh\n[ \"$1\" = --version ] && echo '{answer}'\n")
+    server.chmod(0o755)
+    words = ["--server", str(server), "--migration", migration]
+    if said is None:
+        assert options.read(words).server == server
+    else:
+        with pytest.raises(OptionsError) as refused:
+            options.read(words)
+        assert said in str(refused.value)
