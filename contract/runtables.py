@@ -24,7 +24,7 @@ from contract.runfolder import COUNTS
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-MOST_SECONDS = 7 * 24 * 3600
+MOST_SECONDS = 3 * 24 * 3600
 """Rows of seconds.csv."""
 MOST_ARRIVALS = 1_500_000
 """Rows of arrivals.csv; the original's whole load is 927,000."""
