@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from contract import growing, runfolder
+from contract.files import UnusableFileError, replace_json
 from experiment import census
 from experiment.errors import ExperimentError, StepError, UsageError
 
@@ -76,7 +77,11 @@ def audit(
         ExperimentError: the function did not answer, or its answer is no audit. Checked batches are kept, audit.json
             says that it is incomplete, and the next call checks the rest.
     """
-    tally = _resume(folder, growing.acknowledged(folder))
+    try:
+        acknowledged = growing.acknowledged(folder)
+    except UnusableFileError as error:
+        raise StepError("audit", str(folder / runfolder.SESSIONS), str(error), "collect the run again") from None
+    tally = _resume(folder, acknowledged)
     began = time.monotonic() - tally.seconds
     try:
         with ThreadPoolExecutor(AT_A_TIME) as pool:
@@ -89,12 +94,12 @@ def audit(
     except UsageError:  # there is no function to ask: no audit was made
         raise
     except ExperimentError as error:
-        runfolder.write_json(folder / runfolder.AUDIT, tally.result(str(error)))
+        replace_json(folder / runfolder.AUDIT, tally.result(str(error)))
         raise
     nodes = None if ask_nodes is None else census.take(folder, ask_nodes)
     tally.seconds = time.monotonic() - began
     result = tally.result(nodes=nodes)
-    runfolder.write_json(folder / runfolder.AUDIT, result)
+    replace_json(folder / runfolder.AUDIT, result)
     _partial(folder).unlink(missing_ok=True)
     return result
 
@@ -159,7 +164,7 @@ def _partial(folder: Path) -> Path:
 
 
 def _keep(folder: Path, tally: Tally) -> None:
-    runfolder.write_json(_partial(folder), {**asdict(tally), "batches": sorted(tally.batches)})
+    replace_json(_partial(folder), {**asdict(tally), "batches": sorted(tally.batches)})
 
 
 def _resume(folder: Path, acknowledged: int) -> Tally:

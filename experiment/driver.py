@@ -10,8 +10,9 @@ from typing import Any
 
 import report
 from contract import runfolder
+from contract.exits import INVALID, OK
 from experiment import audit, census
-from experiment.errors import INVALID, OK, ExperimentError, PassingError, UsageError
+from experiment.errors import ExperimentError, PassingError, UsageError
 from experiment.events import Events
 from experiment.moments import LateError, Moments
 from experiment.place import Place, Progress
@@ -123,7 +124,7 @@ class Experiment:
     def _comes_to(self, move: Move) -> bool:
         """Fill what the move needs and wait for its second; False when there can be no move then."""
         try:
-            if (filling := move.filling) and filling.during and not self.wait(until_s=filling.during[0]).ended:
+            if (filling := move.filling) and not (filling.during and self.wait(until_s=filling.during[0]).ended):
                 self._moments.fill(filling)
             over = self.wait(until_s=move.at_s).ended
             if not over:

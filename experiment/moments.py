@@ -10,6 +10,8 @@ from experiment.place import Place
 from experiment.plan import LATE_S, Filling, Move
 from experiment.state import State
 
+# Before second 0 the warming is over for at least so long.
+WARMED_S = 0.8
 _TO_DO = "the machine is too busy: end other programs, or lower --load-scale"
 
 
@@ -31,7 +33,12 @@ class Moments:
                 self._place.fill(filling.as_at_s)
 
     def fill(self, filling: Filling) -> None:
-        """Fill the sham's cluster in the time that there is for it."""
+        """Fill the sham's cluster in the time that there is for it.
+
+        Where that was before the load, add what the warming has written since to the application's cluster.
+        """
+        if filling.during is None:
+            self._place.sleep(max(0.0, -WARMED_S - self._now_s()))
         self._place.fill(filling.as_at_s)
         if filling.during is not None:
             self._wait_for(filling.during[1], "the idle time after filling the sham's cluster")

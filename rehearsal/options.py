@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract import profiles, runfolder
+from contract.exits import EPILOG, Parser
 from contract.profiles import ProfileError
 from contract.schedule import Schedule
-from experiment.command import EXIT_CODES, Parser, add_gate, gates_of, share
+from experiment.command import add_gate, gates_of, share
 from experiment.errors import OptionsError
 from experiment.plan import Plan, plan_cycles, plan_reshard
 from infra import settings as infra_settings
@@ -108,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m rehearsal",
         description="Add a shard to a real Valkey cluster under load, on this machine, and report what it did.",
-        epilog=EXIT_CODES,
+        epilog=EPILOG,
     )
     parser.add_argument("--load-profile", metavar="NAME|FILE", help="a profile of locust/profiles or a file")
     parser.add_argument("--load-scale", metavar="X", help="factor on the rates (default: setting loadScale)")

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from report import verdict
+from report.escapes import markdown as escaped
 from report.formats import milliseconds, quantity
 from report.mechanism import explained
-
-_ESCAPES = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|#~$!&@"} | {ord(sign): " " for sign in "\r\n\t"}
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -19,11 +18,6 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += ["", *([f"How slots moved: {escaped(way)}", ""] if way else [])]
     lines += [*_comparison(report["reshard"], report["timings"]), *_gates(report), *_checks(report)]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def escaped(text: object) -> str:
-    """Text that Markdown shows as it is."""
-    return str(text).translate(_ESCAPES)
 
 
 def _comparison(reshard: Mapping[str, Any] | None, timings: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
-"""The master's side: one run after the other, and what workers, observers and the web interface ask of it.
+"""The master's side: one run after the other, and the answers to workers and the web interface.
 
-Passive: whoever owns the loop brings the workers' reports and calls `tick`. A run goes ready -> running -> finishing
+Passive: the caller brings the workers' reports and calls `tick`. A run goes ready -> running -> finishing
 -> finished, stopped or interrupted.
 """
 
@@ -20,7 +20,7 @@ START_AFTER_S = 2.5  # from the order to the common start, or to the warming: ev
 
 
 class Coordinator:
-    """The run that is under way, if there is one, and what is left of the one before."""
+    """The run in progress, if there is one, and the result of the last one."""
 
     def __init__(self, clock: Clock) -> None:
         self.observers: list[RunObserver] = []
@@ -78,7 +78,7 @@ class Coordinator:
         if report["run"] == run.run_id:
             run.poll(report, orders, self._t_s(run))
         elif not report["leaving"]:
-            orders["plan"] = run.plan(self._t_s(run))
+            orders["plan"] = run.plan(report["worker_id"], self._t_s(run))
         return orders
 
     def tick(self) -> None:

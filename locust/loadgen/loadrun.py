@@ -22,7 +22,7 @@ from loadgen.runwriter import RunWriter, run_json
 from loadgen.warming import GIVE_UP_S, WarmingTotals
 from loadgen.workers import Workers
 
-GIVE_UP_AFTER_S = 15.0  # past the last reply's time limit, what was not reported is unknown
+GIVE_UP_AFTER_S = 15.0  # so long after the last reply's time limit, unreported arrivals count as unknown
 
 
 class RunError(RuntimeError):
@@ -31,7 +31,7 @@ class RunError(RuntimeError):
 
 @dataclass(frozen=True)
 class EndedRun:
-    """What is left of a run once its folder is closed."""
+    """The result of a run whose folder is closed."""
 
     run_dir: Path
     ended: str
@@ -42,7 +42,7 @@ class EndedRun:
 
 
 class LoadRun:
-    """A run that is under way; it is made when the run starts, and dropped when its folder is closed."""
+    """A run in progress: made when the run starts, dropped when its folder is closed."""
 
     def __init__(
         self,
@@ -71,9 +71,11 @@ class LoadRun:
         self._cpu_at_start_s = time.process_time()
         self.writer.event(0.0, "run.started")
 
-    def plan(self, t_s: float) -> RunPlan:
+    def plan(self, worker_id: str, t_s: float) -> RunPlan:
         """The run, for a worker that takes part from now on."""
-        return self.spec.plan(self.started_at_unix_s, 0 if self._warming is None else self._warming.part(t_s))
+        return self.spec.plan(
+            self.started_at_unix_s, 0 if self._warming is None else self._warming.part(worker_id, t_s)
+        )
 
     def poll(self, report: Report, orders: Orders, t_s: float) -> None:
         """A worker's report: enter it, and fill in the worker's orders."""

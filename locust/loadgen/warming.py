@@ -122,13 +122,17 @@ class WarmingTotals:
 
     def __init__(self, wanted: int, workers: int) -> None:
         self.wanted = wanted
-        self._each = math.ceil(wanted / max(1, workers))
+        self._workers = max(1, workers)
+        self._places: dict[str, int] = {}  # of the workers that got a part, in the order in which they asked
         self._sums: Counter[str] = Counter()
         self._causes: Counter[str] = Counter()
 
-    def part(self, t_s: float) -> int:
+    def part(self, worker_id: str, t_s: float) -> int:
         """The requests of each burst for a worker that gets its plan now; none if the first burst is past."""
-        return self._each if t_s < -lead_s(self.wanted) else 0
+        if t_s >= -lead_s(self.wanted):
+            return 0
+        place = self._places.setdefault(worker_id, len(self._places))
+        return len(range(place, self.wanted, self._workers)) if place < self._workers else 0
 
     def enter(self, warmed: Warmed) -> None:
         """A worker's counts."""

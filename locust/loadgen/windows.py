@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 
 AROUND_S = 10.0
-_KEPT_S = AROUND_S + 3.0  # arrivals wait this long for an event that wants them
+_KEPT_S = AROUND_S + 3.0  # how long arrivals are kept for an event that may come
 _FAMILIES = ("reshard.", "slots.", "sham.", "nodes.")
 
 
@@ -39,7 +39,7 @@ class Windows:
             if self.open_since is not None:
                 self.closed.append((self.open_since, until))
                 self.open_since = None
-            elif self.closed:  # a second end of the same story: slots.finished, then reshard.finished
+            elif self.closed:  # another end of the same move: slots.finished, then reshard.finished
                 self.closed[-1] = (self.closed[-1][0], until)
 
     def covers(self, second_s: int) -> bool:

@@ -109,7 +109,8 @@ def cold_starts(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | No
     total = f"{sum(count.sum() for count in counts.values()):,} in {', '.join(counts)}"
     if len(counts) > MOST_NAMED:
         total = f"{sum(count.sum() for count in counts.values()):,} in {len(counts)} windows"
-    effect = [f"{name} {np.nansum(cold[rows]):,.0f}, an effect" for name, rows in moved.items()]
+    sums = {name: int(np.nansum(cold[rows])) for name, rows in moved.items()}
+    effect = [f"{name} {count:,}{', an effect' if count else ''}" for name, count in sums.items()]
     yield judged(
         "Cold starts",
         not spoiled,

@@ -1,5 +1,6 @@
 """Was each sham the same work as its real move?"""
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from contract.runread import Run
@@ -36,11 +37,12 @@ def sham_work(run: Run, moves: Sequence[PlayedMove]) -> Iterator[RunCheck]:
 
 
 def _pairs(moves: Sequence[PlayedMove]) -> dict[str, Pair]:
-    """By what to call it: each block of a run of cycles; of a single run its first moves, once both were begun."""
+    """By what to call it: each block of a run of cycles; of a single run its first moves, if slots of both moved."""
     blocks = sorted({move.cycle for move in moves if move.cycle is not None})
     if blocks:
         return {f"block {block}: ": _by_kind([m for m in moves if m.cycle == block]) for block in blocks}
-    pair = {kind: played[:1] for kind, played in _by_kind(moves).items()}
+    begun = [move for move in moves if not math.isnan(move.started_s)]
+    pair = {kind: played[:1] for kind, played in _by_kind(begun).items()}
     return {"": pair} if all(pair.values()) else {}
 
 

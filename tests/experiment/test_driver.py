@@ -347,9 +347,10 @@ def test_what_would_overlap_is_refused(tmp_path: Path, slow: str, seconds: float
 
 
 def test_the_sham_of_a_single_run_is_filled_before_the_load(tmp_path: Path) -> None:
-    """Under load it would take CPU from the control."""
+    """Under load it would take CPU from the control; what the warming writes is added before second 0."""
     place = Scripted(tmp_path / "run")
+    place.time = 990.0
     sham = Move("sham", 20.0, 2, filling=Filling(as_at_s=81.0))
     driver(place).run(Plan((sham, *PLAN.moves), (1, 2), "scripted"), down=False)
-    assert place.calls[:3] == ["up", "fill", "start"]
-    assert place.filled == [(0.0, 81.0)]
+    assert place.calls[:4] == ["up", "fill", "start", "fill"]
+    assert place.filled == [(-10.0, 81.0), (pytest.approx(-0.8), 81.0)]

@@ -236,7 +236,7 @@ def test_a_run_by_hand_gives_the_same_evidence(
     world = make_world()
     world.s3.delete_objects(
         Bucket=BUCKET,
-        Delete={"Objects": [{"Key": found["Key"]} for found in world.s3.list_objects_v2(Bucket=BUCKET)["Contents"]]},
+        Delete={"Objects": [{"Key": entry["Key"]} for entry in world.s3.list_objects_v2(Bucket=BUCKET)["Contents"]]},
     )
     assert run(automatic) == 0, capsys.readouterr().err
     files_of_run, meta_of_run = evidence(automatic / RUN)

@@ -174,8 +174,8 @@ def test_passwords_are_never_shown() -> None:
 
 def test_all_problems_at_once() -> None:
     """Three mistakes take one run to find, not three."""
-    found = problems(shardCount=0, loadScale="fast", shardCoutn=2, retentionDays=None)
-    assert [problem.split(":")[0] for problem in found] == ["shardCoutn", "shardCount", "loadScale", "retentionDays"]
+    lines = problems(shardCount=0, loadScale="fast", shardCoutn=2, retentionDays=None)
+    assert [problem.split(":")[0] for problem in lines] == ["shardCoutn", "shardCount", "loadScale", "retentionDays"]
 
 
 def test_unknown_settings_are_refused() -> None:

@@ -135,12 +135,12 @@ def test_the_original_load_needs_225() -> None:
 class Master:
     """A coordinator with a run that warms, on a clock that is moved by hand."""
 
-    def __init__(self, folder: Path, warm: int) -> None:
+    def __init__(self, folder: Path, warm: int, workers: int = 2) -> None:
         self.clock = ClockByHand()
         self.coordinator = Coordinator(self.clock)
         self.ordered_at_s = self.clock.now()
         self.run_dir = folder / "run"
-        self.coordinator.start(RunSpec(PROFILE, "http://127.0.0.1/", warm=warm), self.run_dir, {"workers": 2})
+        self.coordinator.start(RunSpec(PROFILE, "http://127.0.0.1/", warm=warm), self.run_dir, {"workers": workers})
         self.run = ""
 
     def poll(self, name: str, warmed: Warmed | None = None) -> Orders:
@@ -167,12 +167,14 @@ class Master:
 
 
 def test_workers_divide_the_warming_and_late_ones_have_no_part(tmp_path: Path) -> None:
-    """Second 0 lies as far ahead as the bursts need, and a worker that comes after the first burst starts none."""
-    master = Master(tmp_path, warm=25)
-    assert master.plan("a") == (13, START_AFTER_S + 8.5)
+    """As many as wanted, not one more; second 0 lies as far ahead as the bursts need, and who comes later has none."""
+    master = Master(tmp_path, warm=25, workers=3)
+    for name, part in (("a", 9), ("b", 8), ("a", 9), ("c", 8), ("d", 0)):
+        master.run = ""
+        assert master.plan(name) == (part, START_AFTER_S + 8.5)
     master.at(START_AFTER_S)
     master.run = ""
-    assert master.plan("b") == (0, START_AFTER_S + 8.5)
+    assert master.plan("a") == (0, START_AFTER_S + 8.5)
 
 
 def test_without_warming_the_run_starts_as_soon_as_ever(tmp_path: Path) -> None:
