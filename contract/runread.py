@@ -26,6 +26,10 @@ _MOST_SCENARIOS = 100
 _MOST_PHASES = 500
 _MOST_EVENTS = 50_000
 _MOST_NAMES = 500
+_MOST_FAILURE_VALUES = 16_000  # examples of 200 causes
+_MOST_MOVES = 500
+_MOVE_EVENTS = ("slots.started", "reshard.failed", "sham.failed")
+"""Ends of the names of events that begin a move, or stand for one that did not begin."""
 _FARTHEST_S = 30 * 24 * 3600.0  # no run is longer than this; a later time is a clock that jumped
 _DEFAULT_TIME_LIMIT_S = 15.0
 _HIGHEST = {"duration_s": _FARTHEST_S, "time_limit_s": 3_600.0, "late_threshold_ms": 3.6e6, "slow_ms": 3.6e6}
@@ -160,7 +164,7 @@ def read_run(folder: Path) -> Run:
         latency=read_latency(folder / runfolder.LATENCY, [*LATENCIES, *timings, *by_scenario], seconds.t_s, damage),
         arrivals=read_arrivals(folder / runfolder.ARRIVALS, timings, damage),
         events=_read_events(folder / runfolder.EVENTS, damage),
-        failures=list(json_lines(folder / runfolder.FAILURES, damage, missing=None, most_values=100_000)),
+        failures=list(json_lines(folder / runfolder.FAILURES, damage, missing=None, most_values=_MOST_FAILURE_VALUES)),
         servers=_of_known_nodes(folder / runfolder.SERVER, damage),
         environments=_read_environments(folder / runfolder.FUNCTION, damage),
         metrics=_read_metrics(folder / runfolder.METRICS, damage),
@@ -248,16 +252,18 @@ def _read_phases(meta: Json, damage: list[str]) -> list[Phase]:
 
 def _read_events(path: Path, damage: list[str]) -> list[Event]:
     events: list[Event] = []
-    timeless = 0
+    timeless = moves = 0
     lines = json_lines(path, damage, missing="events.jsonl is missing: when slots moved is unknown")
     for row in itertools.islice(lines, _MOST_EVENTS):
         t_s, name = number(row.get("t_s")), row.get("event")
         if math.isnan(t_s) or abs(t_s) > _FARTHEST_S or not isinstance(name, str):
             timeless += 1
-        else:
+        elif (moves := moves + name.endswith(_MOVE_EVENTS)) <= _MOST_MOVES or not name.endswith(_MOVE_EVENTS):
             events.append(Event(t_s, name, row))
     if next(lines, None) is not None:
         damage.append(f"{path.name} holds more than {_MOST_EVENTS:,} events; the others are left out")
+    if moves > _MOST_MOVES:
+        damage.append(f"{path.name}: {moves:,} moves; the first {_MOST_MOVES} are read")
     if timeless:
         damage.append(f"{path.name}: {timeless} event(s) without a usable t_s and name are left out")
     return sorted(events, key=lambda event: event.t_s)
