@@ -19,7 +19,7 @@ WINDOWS = ("before", "during", "after")
 
 
 def document(findings: Findings) -> dict[str, Any]:
-    """report.json without its gates, which are judged against it afterwards."""
+    """report.json without its gates, verdict and advice, which are worked out from it afterwards."""
     run = findings.run
     everything = np.ones(len(run.seconds), dtype=np.bool_)
     whole = measures.measure(run, everything)
@@ -40,12 +40,13 @@ def document(findings: Findings) -> dict[str, Any]:
         "headline": None if findings.windows is None else headline(run, findings.windows, usable=findings.usable),
         "reshard": _reshard(findings),
         "moves": [{"usable": findings.usable, **_played(run, move)} for move in findings.moves],
-        "cycles": [effect.as_json() for effect in findings.cycles],
+        "cycles": None if findings.cycles is None else findings.cycles.as_json(),
         "audit": _audit(run),
         "failures": _failures(run),
         **({} if aws is None else {"aws": aws}),
         "checks": [dict(check.__dict__) for check in findings.checks],
         "gates": [],
+        "next": [],
         "run": _what_ran(run),
     }
 
@@ -145,6 +146,7 @@ def _played(run: Run, move: PlayedMove) -> dict[str, Any]:
         "duration_ms": None if move.duration_s is None else _rounded(move.duration_s * 1000),
         "slots": move.slots,
         "keys": move.keys,
+        "retried": move.retried,
         "stall_ms": None if stall is None else _rounded(stall.stall_ms),
         "slow": None if stall is None else stall.slow,
         "arrivals": None if stall is None else stall.arrivals,

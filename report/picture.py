@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
-from report import measures
+from contract.files import replace
+from report import escapes, measures
 from report.charts.chart import broken
 from report.findings import Findings
 
@@ -50,14 +51,16 @@ def draw(findings: Findings, folder: Path) -> bytes:
         axis.legend(loc="upper left", ncols=5, fontsize=8, frameon=False)
     unusable = "" if findings.usable else "INVALID run, not usable: "
     figure.suptitle(
-        f"{unusable}{run.text('id', run.path.name)[:80]}", fontsize=10, y=0.985, parse_math=False,
+        unusable + escapes.printable(run.text("id", run.path.name)[:80]), fontsize=10, y=0.985, parse_math=False,
         color="black" if findings.usable else "#b03a00",
     )  # fmt: skip
     with mpl.rc_context({"svg.hashsalt": "report"}):
-        figure.savefig(folder / "timeline.svg", metadata={"Date": None})
+        drawing = BytesIO()
+        figure.savefig(drawing, format="svg", metadata={"Date": None})
+    replace(folder / "timeline.svg", drawing.getvalue())
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    (folder / "timeline.png").write_bytes(buffer.getvalue())
+    replace(folder / "timeline.png", buffer.getvalue())
     small = BytesIO()
     Image.open(buffer).convert("RGB").quantize(32).save(small, format="png", optimize=True)
     return small.getvalue()

@@ -10,7 +10,7 @@ from report.measures import Mask
 from report.moves import PlayedMove
 
 SLOW_MS = 20.0
-"""An arrival whose response took longer is slow, unless run.json names another threshold."""
+"""An arrival whose response took longer than `slow_ms` of run.json is slow; this where run.json has none."""
 SETTLE_S = 1.0
 """Arrivals planned up to this long after the move count too: the move may still delay them."""
 
@@ -33,9 +33,9 @@ class Around:
 
 
 def slow_ms(run: Run) -> float:
-    """The threshold of the run: what run.json declared before it, or `SLOW_MS`."""
-    declared = run.number("slow_ms")
-    return declared if declared > 0 else SLOW_MS
+    """The threshold over which a response of this run is slow."""
+    threshold = run.number("slow_ms", SLOW_MS)
+    return threshold if threshold > 0 else SLOW_MS
 
 
 def slow_arrivals(run: Run, rows: Mask) -> int:
@@ -58,7 +58,8 @@ def around(run: Run, move: PlayedMove) -> Around | None:
     # A failed arrival waited until its failure was known: one that was refused at once did not wait long.
     done = np.where(np.isfinite(kept.done_s[first:last]), kept.done_s[first:last], planned + limit_s)
     waited_ms = (done - planned) * 1000
-    slow = waited_ms > slow_ms(run)
+    threshold = slow_ms(run)
+    slow = waited_ms > threshold
     stall_ms, stall_from, stalled = _longest_stall(planned[slow], done[slow])
     return Around(
         kind=move.kind,
@@ -67,7 +68,7 @@ def around(run: Run, move: PlayedMove) -> Around | None:
         arrivals=len(planned),
         failed=int((~ok).sum()),
         slow=int(slow.sum()),
-        slow_ms=slow_ms(run),
+        slow_ms=threshold,
         longest_ms=float(waited_ms.max()),
         stall_ms=stall_ms,
         stall_from_s=stall_from,

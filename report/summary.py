@@ -5,9 +5,9 @@ from typing import Any
 
 from report import headline, verdict
 from report.checks.check import FAIL, PASS
+from report.escapes import markdown as escaped
 from report.formats import quantity
-
-_ESCAPES = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|#~$!&@"} | {ord(sign): " " for sign in "\r\n\t"}
+from report.mechanism import explained
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -22,13 +22,9 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += [escaped(sentence) + "  " for sentence in others]
     if report["valid"]:
         lines += ["", *(f"- {escaped(line)}" for line in report["next"])]
-    lines += ["", *_gates(report), *_checks(report)]
+    way = explained(report["run"].get("reshard"))
+    lines += ["", *([f"How slots moved: {escaped(way)}", ""] if way else []), *_gates(report), *_checks(report)]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def escaped(text: object) -> str:
-    """Text that Markdown shows as it is."""
-    return str(text).translate(_ESCAPES)
 
 
 def _reasons(report: Mapping[str, Any]) -> list[str]:

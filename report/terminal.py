@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from report import escapes
 from report.checks.check import FAIL
 from report.headline import note, table
 
@@ -13,7 +14,10 @@ _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|points)\b|%)")
 
 
 def text(report: Mapping[str, Any]) -> str:
-    """The first sentence; why the run is INVALID, or else the headline's table; the other sentences; what is next."""
+    """The first sentence; why the run is INVALID, or else the headline's table; the other sentences; what is next.
+
+    No character of the run folder's texts reaches the terminal as a command, nor does a line begin with one.
+    """
     first, *others = report["verdict"]
     blocks = [_wrapped(first)]
     if not report["valid"]:
@@ -23,7 +27,7 @@ def text(report: Mapping[str, Any]) -> str:
     blocks.append(_wrapped(" ".join(others)))
     if report["valid"] and report["next"]:
         blocks.append("Next:\n" + "\n".join(_item(line) for line in report["next"]))
-    return "\n\n".join(block for block in blocks if block)
+    return escapes.terminal_lines("\n\n".join(block for block in blocks if block))
 
 
 def _failed(check: Mapping[str, Any]) -> str:
@@ -38,7 +42,7 @@ def _item(line: str) -> str:
 
 def _wrapped(line: str, first: str = "", indent: str = "") -> str:
     """Lines that fit, with no number at the end of one and its unit on the next."""
-    kept = _UNIT.sub("\u00a0", line)
+    kept = _UNIT.sub("\u00a0", escapes.terminal(line))
     lines = textwrap.fill(kept, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
     return lines.replace("\u00a0", " ")
 

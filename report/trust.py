@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from contract.runread import Run
-from report.checks import comparison, delivery, machines, programs
+from report.checks import comparison, delivery, machines, nodes, programs
 from report.checks.check import RunCheck
 from report.checks.remedies import with_remedy
+from report.checks.sham_work import sham_work
 from report.moves import PlayedMove
 from report.windows import MoveWindows
 
@@ -19,12 +20,15 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         *machines.saturation(run, windows),
         *programs.others(run, windows),
         *machines.environments(run),
+        *machines.cold_starts(run, moves, windows),
         *delivery.audit(run),
+        *nodes.agree(run),
         *machines.clocks(run),
     ]
     if windows is not None:
         checks += comparison.pairs(run, windows)
         checks += comparison.sham(run, windows)
         checks += comparison.room(windows)
+    checks += sham_work(run, moves)
     checks += comparison.moves_ended(run, moves)
     return [with_remedy(check) for check in checks]

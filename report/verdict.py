@@ -1,12 +1,12 @@
 """The first thing a reader sees: one sentence with the headline's figures, then its limits and what to do next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from contract.histograms import LATENCIES
-from report import gates, recovery
+from report import cycles_verdict, gates, recovery
 from report.formats import quantity
-from report.wording import duration, figures, percent, times
+from report.mechanism import WAYS, retries
+from report.wording import duration, percent, times
 
 STATES = {"valid": "VALID", "failed": "GATE FAILED", "invalid": "INVALID"}
 
@@ -33,17 +33,22 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
         said = [
             f"INVALID: {failed} of this run failed, so its latencies must not be quoted.",
             _sentence(_survival(report)),
-            *_moved(report["reshard"], timed=False),
+            *(_of_cycles(report) if report["cycles"] else _moved(report["reshard"], timed=False)),
         ]
     elif report["cycles"]:
-        said = [*_cycles(report["cycles"], report["moves"]), _sentence(_survival(report))]
+        played, *effects = _of_cycles(report)
+        said = [" ".join([_sentence(_survival(report)), *effects[:1]]), played, *effects[1:]]
     elif report["headline"] is None:
         nothing = [] if report["reshard"] else ["No slots moved in this run, so it says nothing about resharding."]
         said = [_sentence(_survival(report)), *nothing, *_moved(report["reshard"])]
     else:
         said = [f"{_sentence(_survival(report))} {_felt(report['headline'])}", *_moved(report["reshard"])]
         said += _back_to_normal(report["headline"]["back_to_normal"])
-    return [*said, *_gates_that_failed(report), limits(report)]
+    return [*said, *retries(report["moves"]), *_gates_that_failed(report), limits(report)]
+
+
+def _of_cycles(report: Mapping[str, Any]) -> list[str]:
+    return cycles_verdict.sentences(report, WAYS.get(report["cycles"]["migration"] or "", ""))
 
 
 def judged(report: Mapping[str, Any], gate: Mapping[str, Any]) -> bool:
@@ -92,9 +97,6 @@ def _shards(reshard: Mapping[str, Any]) -> str:
     return "The reshard"
 
 
-_WAYS = {"slots": ", slot by slot", "atomic": ", by atomic slot migration"}
-
-
 def _moved(reshard: Mapping[str, Any] | None, *, timed: bool = True) -> list[str]:
     """How many slots moved and how; without the time that they took unless `timed`."""
     if reshard is None:
@@ -108,7 +110,7 @@ def _moved(reshard: Mapping[str, Any] | None, *, timed: bool = True) -> list[str
         return [f"{who} began; slots were still moving at the record's end, so there are no seconds after it."]
     slots = f"{reshard['slots']:,} slots" if reshard["slots"] is not None else "slots"
     took = f" in {duration(reshard['duration_ms'])}" if timed else ""
-    said = [f"{who} moved {slots}{took}{_WAYS.get(reshard['migration'] or '', '')}."]
+    said = [f"{who} moved {slots}{took}{WAYS.get(reshard['migration'] or '', '')}."]
     if not reshard["under_load"]:
         said.append(
             "Slots were still moving when the load ended: the rest was not measured; there are no seconds after it."
@@ -126,50 +128,6 @@ def _back_to_normal(found: Mapping[str, Any]) -> list[str]:
     if found["state"] == recovery.NOT_SEEN:
         return [f"Response times were not back to normal within the {found['watched_s']} s recorded after the move."]
     return [f"When response times were back to normal cannot be told: {found['why']}."]
-
-
-def _cycles(effects: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]]) -> list[str]:
-    first = effects[0]
-    way = _WAYS.get(first["migration"] or "", "")
-    said: list[str] = []
-    real, sham = ([move for move in moves if move["kind"] == kind] for kind in ("real", "sham"))
-    took = sorted(move["duration_ms"] for move in real if move["duration_ms"] is not None)
-    if took:
-        durations = duration(took[0]) if len(took) == 1 else f"{duration(took[0])} to {duration(took[-1])} each"
-        said.append(f"Slots moved {len(took)} times{way}, {durations}{_worst_stall(real, sham)}.")
-    count = f"{first['real_moves']} real moves against {first['sham_moves']} shams"
-    lead = "Effect of a move, with its 95 % interval" if first["headline"] else (
-        "Effect of a move, with an interval of too few moves for a headline"
-    )  # fmt: skip
-    by_stat = {stat: _effects_on(stat, effects) for stat in ("p99", "p50")}
-    if not any(by_stat.values()):
-        return [*said, f"{count}: too few for an interval."]
-    told = ". ".join(f"On {stat}: {', '.join(parts)}" for stat, parts in by_stat.items() if parts)
-    return [*said, f"{lead}, from {count}. {told}."]
-
-
-def _worst_stall(real: Sequence[Mapping[str, Any]], sham: Sequence[Mapping[str, Any]]) -> str:
-    worst, worst_sham = (
-        max((move["stall_ms"] for move in moves if move["stall_ms"] is not None), default=None)
-        for moves in (real, sham)
-    )
-    if worst is None:
-        return ""
-    beside = "" if worst_sham is None else f" ({duration(worst_sham) if worst_sham else 'none'} in the shams)"
-    return f"; the longest stall around one was {duration(worst)}{beside}" if worst else f"; no stall{beside}"
-
-
-def _effects_on(stat: str, effects: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Read, write and connection: each effect in ms over all moves, in brackets its interval."""
-    by_series = {
-        effect["series"]: effect for effect in effects if (effect["stat"], effect["direction"]) == (stat, "all")
-    }
-    return [
-        f"{series} {figures(effect['effect_ms'], '+')} ms "
-        f"({figures(effect['low_ms'], '+')} to {figures(effect['high_ms'], '+')})"
-        for series in reversed(by_series)
-        if series not in LATENCIES and (effect := by_series.get(series)) is not None and effect["effect_ms"] is not None
-    ]
 
 
 def _survival(report: Mapping[str, Any]) -> str:

@@ -1,18 +1,22 @@
 """Did the generator, the machine or the function's environments run out, and do the workers' clocks agree?"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from contract.runread import Json, Run, mapping, number
 from report.checks.check import FAIL, PASS, UNKNOWN, WARN, RunCheck, judged
-from report.measures import Floats
+from report.measures import Floats, Mask
+from report.moves import PlayedMove, is_cycles
 from report.windows import MoveWindows, load_end_s
 
 GENERATOR_CORE_SHARE = 0.8
 MACHINE_BUSY_10S = 0.95
 CLOCK_MS = 10.0
+COLD_SHARE = 0.002
+COLD_A_SECOND = 3
+MOST_NAMED = 4
 
 
 def saturation(run: Run, windows: MoveWindows | None) -> Iterator[RunCheck]:
@@ -63,9 +67,9 @@ def _busiest(table: Floats) -> float:
 
 
 def environments(run: Run) -> Iterator[RunCheck]:
-    """The function never had all its environments busy."""
+    """The function never had all its environments busy. Each row is about the second before it."""
     reached = sum(1 for event in run.events if event.name == "limit.reached")
-    rows = run.environments
+    rows = [row for row in run.environments if number(row.get("t_s")) >= 0]  # before, environments are warmed
     if not reached and not rows:
         if run.text("where") == "rehearsal":
             yield RunCheck("Function environments", UNKNOWN, "not recorded", "never exhausted", "")
@@ -86,6 +90,63 @@ def environments(run: Run) -> Iterator[RunCheck]:
 
 def _most(rows: Sequence[Json], key: str, default: float) -> float:
     return max((value for row in rows if not math.isnan(value := number(row.get(key)))), default=default)
+
+
+def cold_starts(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None) -> Iterator[RunCheck]:
+    """The seconds that a move is compared with met warm environments; those during and after it are an effect."""
+    cold, offered = run.seconds.cold, run.seconds["offered"]
+    if not np.isfinite(cold).any():  # the application does not say
+        return
+    compared, moved = _of_cycles(run, moves) if is_cycles(moves) else _of_one_move(windows)
+    counts = {name: np.nan_to_num(cold[rows]).astype(np.int64) for name, rows in compared.items()}
+    if not counts:
+        return
+    spoiled = [
+        f"{name} {count.sum():,} in {offered[compared[name]].sum():,} arrivals, at most {count.max()} a second"
+        for name, count in counts.items()
+        if count.sum() > COLD_SHARE * offered[compared[name]].sum() or count.max(initial=0) > COLD_A_SECOND
+    ]
+    total = f"{sum(count.sum() for count in counts.values()):,} in {', '.join(counts)}"
+    if len(counts) > MOST_NAMED:
+        total = f"{sum(count.sum() for count in counts.values()):,} in {len(counts)} windows"
+    sums = {name: int(np.nansum(cold[rows])) for name, rows in moved.items()}
+    effect = [f"{name} {count:,}{', an effect' if count else ''}" for name, count in sums.items()]
+    yield judged(
+        "Cold starts",
+        not spoiled,
+        "; ".join([*(spoiled[:MOST_NAMED] or [total]), *effect]),
+        f"<= {COLD_SHARE:.1%} of the arrivals and <= {COLD_A_SECOND} a second, in the control and before the move",
+        "A new environment answers later than a warm one: with many in the control, the move looks better than it is.",
+    )
+
+
+def _of_one_move(windows: MoveWindows | None) -> tuple[Mapping[str, Mask], Mapping[str, Mask]]:
+    """The windows that the move is compared with, and its own."""
+    if windows is None:
+        return {}, {}
+    controls = () if windows.control is None else ("before", "during", "after")
+    compared = {"before": windows.before, **{f"control of {name}": windows.control_rows(name) for name in controls}}
+    return compared, {"during": windows.during, "after": windows.after}
+
+
+def _of_cycles(run: Run, moves: Sequence[PlayedMove]) -> tuple[Mapping[str, Mask], Mapping[str, Mask]]:
+    """The idle time before each move, and the shams; and the real moves."""
+    declared = run.table("cycles")
+    flank_s, window_s = number(declared.get("flank_s"), 0.0), number(declared.get("window_s"), 0.0)
+    t_s = run.seconds.t_s
+    compared: dict[str, Mask] = {}
+    moving = np.zeros(len(t_s), dtype=np.bool_)
+    for move in moves:
+        if math.isnan(move.started_s):
+            continue
+        name = f"{move.kind} move {move.cycle} {move.direction}".rstrip()
+        window = (t_s + 1 > move.started_s) & (t_s < max(move.finished_s or 0.0, move.started_s + window_s))
+        compared[f"before {name}"] = (t_s >= move.requested_s - flank_s) & (t_s + 1 <= move.requested_s)
+        if move.kind == "sham":
+            compared[name] = window
+        else:
+            moving |= window
+    return compared, {"in the real moves": moving}
 
 
 def clocks(run: Run) -> Iterator[RunCheck]:

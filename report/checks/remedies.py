@@ -18,11 +18,17 @@ REMEDIES = {
     "Other programs": "close them, or rehearse on a machine that has nothing else to do",
     "Function environments": "allow more (--environments N; on AWS a higher concurrency limit), or offer less "
     "(--load-scale)",
+    "Cold starts": "run again; if it repeats, see what the command said of the warming, and allow more environments "
+    "(--environments N; on AWS a higher concurrency limit)",
+    "Nodes agree": "look into the nodes that audit.json's `nodes` names before anything fails over: what they "
+    "hold apart from the others may be lost then",
     "Audit complete": "audit again while the cluster stands (on AWS: python -m experiment audit); once it is gone "
     "only a new run helps",
     "Clocks agree": "synchronise the clocks of the workers' machines (chrony, systemd-timesyncd)",
     "Pairs comparable": "give the reshard's phase an earlier phase with the same length and rates, both beginning on a "
     "whole second; if the rates differ because arrivals were missed, see Schedule delivered",
+    "Sham comparable": "run again; if it repeats, make the rate steadier around the moves, so that the sham's keys "
+    "can be predicted",
     "Sham in the control": "run again with the sham, at the same place in the control phase as the reshard in its own",
     "Room around the move": "place the reshard in the middle of its phase (--reshard-at), or make the phase longer "
     "(a smaller --load-compress)",
