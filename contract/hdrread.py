@@ -217,7 +217,7 @@ class Decoder:
         budget: shared by the series of a file.
     """
 
-    def __init__(self, budget: "Budget") -> None:
+    def __init__(self, budget: "HistogramBudget") -> None:
         self._budget = budget
         self._waiting: list[tuple[int, int, bytes]] = []
         self._waiting_bytes = 0
@@ -283,7 +283,7 @@ def build(rows: Sequence[int], payloads: Sequence[bytes], row_count: int) -> His
         payloads: what `unwrap` gave.
         row_count: how many rows there are in all.
     """
-    decoder = Decoder(Budget(sum(map(len, payloads))))
+    decoder = Decoder(HistogramBudget(sum(map(len, payloads))))
     for place, (row, payload) in enumerate(zip(rows, payloads, strict=True)):
         decoder.add(place, row, payload)
     return decoder.finish(row_count)
@@ -294,7 +294,7 @@ class BudgetError(ValueError):
 
 
 @dataclass
-class Budget:
+class HistogramBudget:
     """What the histograms of one file may hold together."""
 
     file_bytes: int

@@ -29,6 +29,8 @@ BAD = [
     (["--cycles", "12", "--load-compress", "1"], "profile 'steady' lasts 1,200 s"),
     (["--server", "/nope"], "--server /nope: no such file"),
     (["--gate", "read.p99 < \u0665ms"], "read.p99 < \u0665ms"),  # an Arabic five
+    (["--gate", "phase.4.failed == 0"], "the load has no such phase"),
+    (["--cycles", "4", "--gate", "during.failed == 0"], "planned without a reshard, or with cycles"),
 ]
 
 
