@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from contract import growing, runfolder
 from contract.files import UnusableFileError, replace_json
+from experiment import census
 from experiment.errors import ExperimentError, StepError, UsageError
 
 BATCH = 5_000  # what the function takes in one call (docs/function.md)
@@ -43,7 +44,7 @@ class Tally:
             room = _EXAMPLES - len(self.examples)
             self.examples += [{"session": str(session), "problem": problem} for session in answer[problem][:room]]
 
-    def result(self, problem: str = "") -> dict[str, Any]:
+    def result(self, problem: str = "", nodes: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The content of audit.json (docs/run-folder.md)."""
         result = asdict(self)
         del result["batches"]
@@ -53,16 +54,24 @@ class Tally:
             **result,
             "seconds": round(self.seconds, 3),
             **({"problems": [problem]} if problem else {}),
+            **({} if nodes is None else {"nodes": nodes}),
         }
 
 
-def audit(folder: Path, ask: Ask, say: Callable[[int, int], None] = lambda _checked, _of: None) -> dict[str, Any]:
-    """Check every session of the run folder; write audit.json and return its content.
+def audit(
+    folder: Path,
+    ask: Ask,
+    say: Callable[[int, int], None] = lambda _checked, _of: None,
+    *,
+    ask_nodes: census.Ask | None = None,
+) -> dict[str, Any]:
+    """Check every session of the run folder, then the nodes; write audit.json and return its content.
 
     Args:
         folder: the run folder.
         ask: calls the audit function with at most BATCH different sessions and returns its answer.
         say: called with the numbers of checked and of all sessions.
+        ask_nodes: calls the audit function for what each node holds; None: the nodes are not asked.
 
     Raises:
         ExperimentError: the function did not answer, or its answer is no audit. Checked batches are kept, audit.json
@@ -87,8 +96,9 @@ def audit(folder: Path, ask: Ask, say: Callable[[int, int], None] = lambda _chec
     except ExperimentError as error:
         replace_json(folder / runfolder.AUDIT, tally.result(str(error)))
         raise
+    nodes = None if ask_nodes is None else census.take(folder, ask_nodes)
     tally.seconds = time.monotonic() - began
-    result = tally.result()
+    result = tally.result(nodes=nodes)
     replace_json(folder / runfolder.AUDIT, result)
     _partial(folder).unlink(missing_ok=True)
     return result

@@ -11,7 +11,7 @@ from typing import Any
 import report
 from contract import runfolder
 from contract.exits import INVALID, OK
-from experiment import audit
+from experiment import audit, census
 from experiment.errors import ExperimentError, PassingError, UsageError
 from experiment.events import Events
 from experiment.moments import LateError, Moments
@@ -87,8 +87,14 @@ class Experiment:
         """Start the load, unless it was started before."""
         if self.state.done("start"):
             return
+        is_first_try = self.state.began_at("start") is None
         with self._step("start"):
+            counted_unix_s = self.place.now()
+            keys = census.keys_before(self.place.census) if is_first_try else self.state.get("keys_before")
+            self.state.save(keys_before=keys)
             started = self.place.start(self._events)
+            if started.started_at_unix_s < counted_unix_s:  # the load was running already
+                self.state.save(keys_before=None)
             self.state.save(run_id=started.run_id, started_at_unix_s=started.started_at_unix_s)
             self.place.note(self._all_notes())
             if "cycles" in (self.state.get("plan") or {}):
@@ -210,12 +216,17 @@ class Experiment:
         folder = self.folder()
         with self._step("audit"):
             result = audit.audit(
-                folder, self.place.audit, lambda done, of: self.screen.progress(f"{done:,} of {of:,} sessions")
+                folder,
+                self.place.audit,
+                lambda done, of: self.screen.progress(f"{done:,} of {of:,} sessions"),
+                ask_nodes=self.place.census,
             )
             self.screen.say(
                 f"{result['checked']:,} of {result['acknowledged']:,} sessions checked, "
                 f"{result['missing']} missing, {result['different']} different"
             )
+            for problem in (result.get("nodes") or {}).get("problems", []):
+                self.screen.say(problem)
 
     def fetch(self) -> int:
         """Everything after the load, for a run that was started anywhere."""
@@ -262,7 +273,9 @@ class Experiment:
 
     def _all_notes(self) -> dict[str, Any]:
         plan: dict[str, Any] = self.state.get("plan") or {}
-        return {"where": self.place.name, "gates": self._gates, "slow_ms": SLOW_MS, **self._notes, **plan}
+        before = self.state.get("keys_before")
+        held = {} if before is None else {"keys_before": before}
+        return {"where": self.place.name, "gates": self._gates, "slow_ms": SLOW_MS, **held, **self._notes, **plan}
 
     def _problem(self, text: str) -> None:
         self.screen.problem(text)

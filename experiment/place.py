@@ -98,6 +98,10 @@ class Place(Protocol):
         """Ask the declared audit function about sessions; returns its answer (docs/function.md)."""
         ...
 
+    def census(self) -> Mapping[str, Any]:
+        """Ask the declared audit function what each node holds; returns its answer (docs/function.md)."""
+        ...
+
     def down(self) -> None:
         """Remove everything that `up` made; says what is left."""
         ...

@@ -237,6 +237,10 @@ class Here:
         """Invoke the declared audit function."""
         return self._running.functions.invoke_audit({"sessions": list(sessions)})
 
+    def census(self) -> Mapping[str, Any]:
+        """Invoke the declared audit function."""
+        return self._running.functions.invoke_audit({"nodes": True})
+
     def _end_load(self) -> None:
         if self._observer is not None:
             self._observer.stop()

@@ -37,7 +37,7 @@ def render(report: Mapping[str, Any], findings: Findings, png: bytes) -> str:
         "pair_charts": effect.pairs(findings),
         "single_charts": effect.single_arrivals(findings),
         "aws_charts": aws.by_minute(findings),
-        "cycle_charts": cycles.effects_by_direction(findings),
+        "cycle_charts": cycles.by_block(findings),
         "percentile_charts": percentiles.of_one_run(findings),
     }
     return standalone.fill(

@@ -86,4 +86,6 @@ def _environment() -> jinja2.Environment:
     environment.filters["dollars"] = formats.dollars
     environment.filters["mark"] = formats.mark
     environment.filters["quantity"] = formats.quantity
+    environment.filters["change"] = formats.change
+    environment.filters["p_value"] = formats.p_value
     return environment

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from contract.runread import Run
-from report.checks import comparison, delivery, machines, programs
+from report.checks import comparison, delivery, machines, nodes, programs
 from report.checks.check import RunCheck
 from report.checks.sham_work import sham_work
 from report.moves import PlayedMove
@@ -21,6 +21,7 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         *machines.environments(run),
         *machines.cold_starts(run, moves, windows),
         *delivery.audit(run),
+        *nodes.agree(run),
         *machines.clocks(run),
     ]
     if windows is not None:

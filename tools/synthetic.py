@@ -39,7 +39,10 @@ class Planted:
 
 @dataclass(frozen=True)
 class Synthetic:
-    """The run to make. Rates are arrivals per second at a phase's two ends."""
+    """The run to make. Rates are arrivals per second at a phase's two ends.
+
+    `level_us` is what the response takes longer in each second, whatever moves.
+    """
 
     phases: Sequence[tuple[str, float, float, float]] = (
         ("Warm up", 60, 20, 80),
@@ -48,6 +51,7 @@ class Synthetic:
     )
     moves: Sequence[Planted] = (Planted("sham", 12, 10, 40), Planted("real", 102, 10, 140))
     stalls: Sequence[tuple[float, float]] = ()
+    level_us: Sequence[float] = ()
     failures: Sequence[tuple[float, str, str]] = ()
     lead_s: float = 2.0
     ended: str = "finished"
@@ -172,6 +176,8 @@ def _latencies(spec: Synthetic, planned: Floats, random: np.random.Generator) ->
             values[inside] += move.added_us
     lag = random.gamma(4, 40.0, count)
     service = sum(timings.values(), np.zeros(count)) + random.gamma(9, 60.0, count)
+    if spec.level_us:
+        service += np.asarray(spec.level_us)[planned.astype(np.int64)]
     response = lag + service
     for start, length in spec.stalls:
         waits = (planned >= start) & (planned < start + length)

@@ -203,6 +203,13 @@ class Aws:
 
     def audit(self, sessions: Sequence[str]) -> Mapping[str, Any]:
         """Invoke the audit function, inside the VPC."""
+        return self._invoke_audit({"sessions": list(sessions)})
+
+    def census(self) -> Mapping[str, Any]:
+        """Invoke the audit function, inside the VPC."""
+        return self._invoke_audit({"nodes": True})
+
+    def _invoke_audit(self, event: Mapping[str, object]) -> Mapping[str, Any]:
         function = self._stack.exports("audit").get("auditFunctionName")
         resource = f"function {function}"
         if not function:
@@ -211,7 +218,7 @@ class Aws:
 
         def invoke() -> dict[str, Any]:
             with asking("audit", resource, "lambda:InvokeFunction"):
-                payload = json.dumps({"sessions": list(sessions)}).encode()
+                payload = json.dumps(event).encode()
                 answer = self._stack.cloud.functions.invoke(FunctionName=str(function), Payload=payload)
                 body = answer["Payload"].read()
             again = "see its log group, then run `python -m experiment audit` again: it resumes"

@@ -174,6 +174,11 @@ class Scripted:
         """Nothing was acknowledged."""
         raise AssertionError("asked for no session")
 
+    def census(self) -> dict[str, Any]:
+        """An empty cluster of one node."""
+        node = {"node": "here:1", "shard": 1, "role": "primary", "keys": 0, "unowned": 0}
+        return {"keys": 0, "values": 0, "nodes": [node], "problems": []}
+
     def down(self) -> None:
         """Everything ends."""
         self._do("down")

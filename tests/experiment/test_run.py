@@ -241,7 +241,7 @@ def test_a_run_by_hand_gives_the_same_evidence(
     assert run(automatic) == 0, capsys.readouterr().err
     files_of_run, meta_of_run = evidence(automatic / RUN)
     assert files == files_of_run
-    assert set(meta) == set(meta_of_run)
+    assert set(meta) == set(meta_of_run) - {"keys_before"}  # nobody counted the keys before a load started by hand
     for same in ("settings", "engine", "function", "missing"):
         assert meta[same] == meta_of_run[same], same
     assert meta["settings"]["shardCount"] == 1
