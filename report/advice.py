@@ -7,8 +7,7 @@ from report import recovery
 from report.checks.check import FAIL
 
 _INTERVAL = {
-    "rehearsal": "For an effect with an interval, let slots move many times: python -m rehearsal --load-profile steady "
-    "--cycles 12.",
+    "rehearsal": "For an effect with an interval, let slots move many times: python -m rehearsal --cycles 12",
     "aws": "One event cannot be told from chance: repeat the experiment before you decide by its differences.",
 }
 
