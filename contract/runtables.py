@@ -21,6 +21,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _CHUNK = 50_000
+_MS_WRITTEN = 0.00051  # a line of latency.hlog names its maximum in ms with three decimals
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Seconds:
 class Arrivals:
     """arrivals.csv by column, ascending in planned time; NaN where a field is unknown. `timings_us` by name."""
 
+    k: Floats
     planned_s: Floats
     sent_s: Floats
     done_s: Floats
@@ -54,6 +56,8 @@ class Arrivals:
     outcome: Sequence[str]
     scenario: Floats
     cold: Floats
+    redirects: Floats
+    retries: Floats
     timings_us: Mapping[str, Floats]
 
     def __len__(self) -> int:
@@ -118,20 +122,24 @@ def _parse_causes(text: str) -> dict[str, int]:
     return causes
 
 
-def histogram_lines(path: Path, damage: list[str]) -> Iterator[tuple[int, str, int, bytes]]:
-    """The lines of latency.hlog: line number, series, second, and the histogram as it stands there."""
+def histogram_lines(path: Path, damage: list[str]) -> Iterator[tuple[int, str, int, float, bytes]]:
+    """The lines of latency.hlog: line number, series, second, maximum in ms, and the histogram as it stands there."""
     wrong: list[int] = []
     with path.open("rb") as stream:
         for place, line in enumerate(whole_lines(stream, path.name, damage), start=1):
             if line.startswith((b"#", b'"')) or not line:
                 continue
             try:
-                tag, start, _length, _max, payload = line.split(b",", 4)
-                found = place, tag.decode("ascii").removeprefix("Tag="), round(float(start)), payload
-            except (ValueError, OverflowError):
+                tag, start_s, length_s, highest_ms, payload = line.split(b",", 4)
+                start, length, highest = float(start_s), float(length_s), float(highest_ms)
+                series = tag.decode("ascii").removeprefix("Tag=")
+            except ValueError:
                 wrong.append(place)
                 continue
-            yield found
+            if start.is_integer() and length == 1:
+                yield place, series, int(start), highest, payload
+            else:
+                wrong.append(place)
     say_wrong(path.name, wrong, damage)
 
 
@@ -139,13 +147,14 @@ def read_latency(path: Path, series: Sequence[str], t_s: Ints, damage: list[str]
     """latency.hlog: the histograms of each series, a row for each of the seconds `t_s`."""
     rows: dict[str, list[int]] = {name: [] for name in series}
     payloads: dict[str, list[bytes]] = {name: [] for name in series}
+    highest_ms: dict[str, list[float]] = {name: [] for name in series}
     row_of = {int(second): place for place, second in enumerate(t_s)}
     wrong: list[int] = []
     strays = unnamed = 0
     if not path.exists():
         damage.append("latency.hlog is missing: no latencies are known")
     else:
-        for place, name, second, payload in histogram_lines(path, damage):
+        for place, name, second, highest, payload in histogram_lines(path, damage):
             if name not in rows:
                 unnamed += 1
                 continue
@@ -157,6 +166,7 @@ def read_latency(path: Path, series: Sequence[str], t_s: Ints, damage: list[str]
             if second in row_of:
                 rows[name].append(row_of[second])
                 payloads[name].append(counters)
+                highest_ms[name].append(highest)
             else:
                 strays += 1
     say_wrong(path.name, wrong, damage)
@@ -164,13 +174,23 @@ def read_latency(path: Path, series: Sequence[str], t_s: Ints, damage: list[str]
         damage.append(f"{path.name}: {strays} histogram(s) of seconds that seconds.csv does not hold are left out")
     if unnamed:
         damage.append(f"{path.name}: {unnamed} histogram(s) of series that run.json does not name are left out")
-    return {name: hdrread.build(rows[name], payloads[name], len(t_s)) for name in series}
+    latency = {name: hdrread.build(rows[name], payloads[name], len(t_s)) for name in series}
+    other = sum(_other_maxima(latency[name], rows[name], highest_ms[name]) for name in series)
+    if other:
+        damage.append(f"{path.name}: {other} histogram(s) whose highest value is not the one that their line names")
+    return latency
+
+
+def _other_maxima(histograms: hdrread.Histograms, rows: Sequence[int], highest_ms: Sequence[float]) -> int:
+    """How many lines name another maximum than their histogram holds: one of the two was changed."""
+    found_ms = histograms.per_row(1.0)[np.array(rows, dtype=np.int64)] / 1000
+    return int((~(np.abs(found_ms - np.array(highest_ms)) < _MS_WRITTEN)).sum())
 
 
 def read_arrivals(path: Path, timings: Sequence[str], damage: list[str]) -> Arrivals:
     """arrivals.csv, read in chunks: around a long reshard there may be most of a million lines."""
     header = runfolder.arrivals_columns(timings)
-    numeric = ("planned_s", "sent_s", "done_s", "scenario", "cold", *header[len(runfolder.ARRIVALS_COLUMNS) :])
+    numeric = tuple(name for name in header if name != "outcome")
     chunks: list[Floats] = [np.zeros((0, len(numeric)))]
     outcomes: list[str] = []
     wrong: list[int] = []
@@ -180,15 +200,17 @@ def read_arrivals(path: Path, timings: Sequence[str], damage: list[str]) -> Arri
         while chunk := list(itertools.islice(lines, _CHUNK)):
             by_name = dict(zip(names, zip(*(fields for _, fields in chunk), strict=True), strict=True))
             columns = np.array([floats(by_name[name]) for name in numeric]).T
-            known = np.isfinite(columns[:, 0])
+            known = np.isfinite(columns[:, 1])
             wrong += [chunk[place][0] for place in np.flatnonzero(~known)]
             chunks.append(columns[known])
             outcomes += [sys.intern(by_name["outcome"][place]) for place in np.flatnonzero(known)]
     say_wrong(path.name, wrong, damage)
     table = np.concatenate(chunks)
-    order = np.argsort(table[:, 0], kind="stable")
-    planned, sent, done, scenario, cold, *figures = table[order].T
+    if backwards := int((np.diff(table[:, 1]) < 0).sum()):
+        damage.append(f"{path.name}: time runs backwards {backwards} time(s)")
+    order = np.argsort(table[:, 1], kind="stable")
+    k, planned, sent, done, scenario, cold, redirects, retries, *figures = table[order].T
     sorted_outcomes = [outcomes[place] for place in order]
     ok = np.array([outcome == "ok" for outcome in sorted_outcomes], dtype=np.bool_)
     timings_us = dict(zip(timings, figures, strict=True))
-    return Arrivals(planned, sent, done, ok, sorted_outcomes, scenario, cold, timings_us)
+    return Arrivals(k, planned, sent, done, ok, sorted_outcomes, scenario, cold, redirects, retries, timings_us)
