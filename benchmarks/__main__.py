@@ -5,10 +5,7 @@ difference of replies, so that what a tool needs to start is told apart. A noisy
 turns, and the ratio of two is the median of their ratios within a round.
 """
 
-import argparse
-import json
 import os
-import platform
 import resource
 import shutil
 import socket
@@ -22,8 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks import results
 from benchmarks.peers import ROOT, TOOLS, LoadSpec, RampPhase, Tool, ToolResult
-from contract.runfolder import iso_utc, machine
+from contract.exits import Parser, end
 
 RATE = 900
 SHORT_S, LONG_S = 2.0, 8.0
@@ -32,7 +30,6 @@ TITLES = (
     "send lag p50 / p99 ms",
 )  # fmt: skip
 MEDIANS = ("p50_ms", "p99_ms", "lag_p50_ms", "lag_p99_ms")
-RESULTS = ROOT / "benchmarks" / "results"
 BODY = (
     '{"session":"5f0c7b0e-7b1c-4d3f-9c7d-2f1f5f0c7b0e","connection":0.000312,"write":0.000104,'
     '"read":0.000098,"redirects":0,"retries":0,"cold":false}'
@@ -196,7 +193,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     """Run what is asked for; JSON into benchmarks/results, tables on standard output."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = Parser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default="", help="comma-separated beginnings of tool names")
     parser.add_argument("--compress", type=float, default=100, help="how much shorter the original's profile is")
     parser.add_argument(
@@ -214,25 +211,17 @@ def main() -> int:
     costs: list[dict[str, Any]] = []
     profile: list[dict[str, Any]] = []
     began = time.time()
-    path = RESULTS / f"generators-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(began))}.json"
 
-    def save() -> dict[str, Any]:
+    def save() -> Path:
         """What was measured so far: a run that is cut short keeps its figures."""
-        result: dict[str, Any] = {
-            "started_at": iso_utc(began),
-            "seconds": time.time() - began,
-            "machine": machine(),
-            "python": platform.python_version(),
-            "load_average": os.getloadavg(),
+        figures: dict[str, Any] = {
             "rate_per_s": RATE,
             "not_installed": absent,
             "constant_rate": costs,
             "original_profile": {"compress": options.compress, "runs": profile},
             "goals": goals(costs),
         }
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=1) + "\n")
-        return result
+        return results.save("generators", began, figures)
 
     with server() as url:
         for keep_alive in kinds:
@@ -252,18 +241,18 @@ def main() -> int:
                 row = run_once(tool, url, original(options.compress), keep_alive=False)
                 profile.append({**row, "keep_alive": False})
                 save()
-    result = save()
+    path, judged = save(), goals(costs)
     sys.stdout.write(f"{RATE} arrivals a second\n\n{table(costs)}\n\n")
     sys.stdout.write(f"The original's profile / {options.compress:g}\n\n{table(profile)}\n\n")
-    for goal in result["goals"]:
+    for goal in judged:
         mark = "held" if goal["held"] else "MISSED"
         sys.stdout.write(
             f"{goal['goal']}: {goal['measured']:.2f}, at most {goal['limit']:.2f}: {mark} "
             f"(rounds: {', '.join(f'{ratio:.2f}' for ratio in goal['rounds'])})\n"
         )
     sys.stdout.write(f"{path}\n")
-    return 0 if all(goal["held"] for goal in result["goals"]) else 1
+    return 0 if all(goal["held"] for goal in judged) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks", main)

@@ -4,7 +4,7 @@ In one run, on one real cluster of two shards with a replica each, turn by turn:
 (the floor: it knows the owner and parses nothing), the function's client, redis-py's RedisCluster as it comes, and
 RedisCluster tuned. Then the whole handler, and its cold import beside `import redis.connection` alone.
 
-    python -m benchmarks.function_client [--rounds N] [--out FILE]
+    python -m benchmarks.function_client [--rounds N]
 """
 
 import argparse
@@ -13,7 +13,6 @@ import io
 import itertools
 import json
 import os
-import platform
 import shutil
 import socket
 import statistics
@@ -28,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import results
+from contract.exits import Parser, end
 from function import handler, session
 from function.cache_settings import CacheSettings
 from function.client import ClusterClient, Command
@@ -36,7 +37,6 @@ from function.resp import pack
 from rehearsal.cluster import Cluster
 from rehearsal.processes import Processes
 
-RESULTS = Path(__file__).parent / "results"
 _FLOOR, _OURS, _THEIRS = "plain sockets", "function's client", "RedisCluster"
 _STEPS = ("connection", "write", "read")
 _TABLE = "CommandsParser"
@@ -275,24 +275,20 @@ def ratios(measured: dict[str, Any]) -> dict[str, float]:
     return {name: round(value, 2) for name, value in out.items()}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Measure, print and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2000, help="turns of the quick peers, the slow ones take a tenth")
-    parser.add_argument("--out", type=Path, default=RESULTS / "function_client.json")
-    options = parser.parse_args(argv)
+    options = parser.parse_args()
     import redis  # noqa: PLC0415 - as above
 
+    began = time.time()
     with tempfile.TemporaryDirectory() as logs:
         processes = Processes(Path(logs))
         try:
             cluster = Cluster(processes, shards=2, replicas=1).start()
+            engine = cluster.engine()
             measured: dict[str, Any] = {
-                "started_at_unix_s": time.time(),
-                "command": "python -m benchmarks.function_client "
-                + " ".join(argv if argv is not None else sys.argv[1:]),
-                "machine": {"system": platform.system(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
-                "versions": {"python": platform.python_version(), "redis-py": redis.__version__, **cluster.engine()},
                 "clients": measure_clients(cluster, options.rounds),
                 "handler": measure_handler(cluster, options.rounds),
             }
@@ -301,11 +297,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             processes.stop_all()
     measured["cold import"] = measure_import(15)
     measured["ratios"] = ratios(measured)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(measured, indent=2) + "\n")
-    print(json.dumps(measured, indent=2))
+    path = results.save(
+        "function_client", began, measured, redis_py=redis.__version__, **{engine["name"]: engine["version"]}
+    )
+    print(path.read_text() + str(path))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks.function_client", main)

@@ -3,7 +3,7 @@
 Workers invoke the handler from an archive's contents, in processes of their own, half of them with a kept connection.
 Meanwhile the cluster goes from one shard to two and back, ten times, by turns slot by slot and by CLUSTER MIGRATESLOTS.
 
-    python -m benchmarks.function_reshard [--invocations N] [--reshards N] [--rate PER_S] [--out FILE]
+    python -m benchmarks.function_reshard [--invocations N] [--reshards N] [--rate PER_S]
 """
 
 import argparse
@@ -11,7 +11,6 @@ import contextlib
 import io
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -19,17 +18,18 @@ import tempfile
 import time
 import types
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import function
+from benchmarks import results
+from contract.exits import Parser, end
 from function import audit
 from rehearsal.cluster import Cluster
 from rehearsal.processes import Processes
 from rehearsal.reshard import Migration, reshard
 
-RESULTS = Path(__file__).parent / "results"
 _WORKERS = 2
 _WORKER = """
 import sys, threading, time, types
@@ -115,14 +115,14 @@ def _audit(sessions: list[str], port: int) -> Counter[str]:
     return total
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run, print and write JSON; 1 if anything was lost, different or failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--invocations", type=int, default=200_000)
     parser.add_argument("--reshards", type=int, default=10, help="times from one shard to two and back")
     parser.add_argument("--rate", type=float, default=700.0, help="invocations a second, all workers together")
-    parser.add_argument("--out", type=Path, default=RESULTS / "function_reshard.json")
-    options = parser.parse_args(argv)
+    options = parser.parse_args()
+    began = time.time()
     import redis  # noqa: PLC0415 - only to find the package
 
     with tempfile.TemporaryDirectory() as name:
@@ -155,10 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complaints = [line for path in folder.glob("*.err") for line in path.read_text().splitlines()]
     failed = Counter(line["error"] for line in lines if "error" in line)
     measured = {
-        "command": "python -m benchmarks.function_reshard " + " ".join(argv if argv is not None else sys.argv[1:]),
-        "machine": {"system": platform.system(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), "redis-py": redis.__version__, **engine},
-        "seconds": round(seconds, 1),
+        "seconds_of_load": round(seconds, 1),
         "invocations": {kind: sum(line["kind"] == kind for line in lines) for kind in ("fresh", "reused")},
         "failed": dict(failed),
         "unhandled": sum(worker.returncode != 0 for worker in workers) + len(complaints) - failed.total(),
@@ -171,11 +168,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "audit": dict(audited),
         "moves": moves,
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(measured, indent=2) + "\n")
-    print(json.dumps(measured, indent=2))
+    path = results.save(
+        "function_reshard", began, measured, redis_py=redis.__version__, **{engine["name"]: engine["version"]}
+    )
+    print(path.read_text() + str(path))
     return int(bool(failed or audited["missing"] or audited["different"] or measured["unhandled"]))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks.function_reshard", main)

@@ -4,7 +4,6 @@ Send lag at 900/s while the web UI is open (in Chromium if installed, else its e
 does), and 5,000 arrivals a second on one core with nothing missed.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -20,16 +19,17 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.__main__ import RESULTS, server
+from benchmarks import results
+from benchmarks.__main__ import server
 from benchmarks.peers import ROOT
-from contract.runfolder import iso_utc, machine
+from contract.exits import Parser, end
 from contract.runread import read_run
 
 
-def percentiles_ms(run_dir: Path, series: str, percentiles: tuple[float, ...], skip_s: int = 1) -> dict[str, float]:
-    """Percentiles of a series over the run, without its first seconds."""
+def percentiles_ms(run_dir: Path, series: str, percentiles: tuple[float, ...]) -> dict[str, float]:
+    """Percentiles of a series over the run, without its first second."""
     run = read_run(run_dir)
-    merged = run.latency[series].merged(run.seconds.t_s >= skip_s)
+    merged = run.latency[series].merged(run.seconds.t_s >= 1)
     return {f"p{percentile:g}": merged.quantile_us(percentile / 100) / 1000 for percentile in percentiles}
 
 
@@ -105,7 +105,7 @@ def run(url: str, rate: int, seconds: int, *, one_core: bool, browser: bool) -> 
 
 def main() -> int:
     """Both, with the goals they are held to; JSON into benchmarks/results."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.limits", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.limits", description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="length of each run")
     options = parser.parse_args()
     began = time.time()
@@ -118,20 +118,10 @@ def main() -> int:
         "5,000/s on one core, nothing missed": full["totals"]["missed"] == 0
         and full["totals"]["ok"] == full["totals"]["offered"],
     }
-    result = {
-        "started_at": iso_utc(began),
-        "machine": machine(),
-        "load_average": os.getloadavg(),
-        "watched": watched,
-        "full": full,
-        "goals": held,
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"limits-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(began))}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    sys.stdout.write(json.dumps(result, indent=1) + f"\n{path}\n")
+    path = results.save("limits", began, {"watched": watched, "full": full, "goals": held})
+    sys.stdout.write(path.read_text() + f"{path}\n")
     return 0 if all(held.values()) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks.limits", main)

@@ -7,10 +7,7 @@ in a process of its own, several times, and prints JSON: seconds, CPU seconds, p
 long decoding all histograms takes with numpy against hdrh. Exits 1 when a goal is missed (GOALS).
 """
 
-import argparse
-import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -20,7 +17,9 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
+from benchmarks import results
 from contract import runfolder
+from contract.exits import Parser, end
 from contract.hdrread import build, unwrap
 from contract.runread import read_run
 from contract.runtables import histogram_lines
@@ -83,12 +82,11 @@ def decoding(folder: Path) -> dict[str, float]:
 
 def main() -> int:
     """Make, report, print; 1 when a goal is missed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.report_speed", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = Parser(prog="python -m benchmarks.report_speed", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--around", type=float, default=60, help="how long slots move, in seconds (60)")
     parser.add_argument("--keep", type=Path, help="make the run folder here and leave it")
     options = parser.parse_args()
+    began = time.time()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary) / "run"
         if not folder.exists():
@@ -96,7 +94,6 @@ def main() -> int:
             add_log_lines(folder, 927_000)
         figures = [report_once(folder) for _ in range(RUNS)]
         result: dict[str, Any] = {
-            "benchmark": "report_speed",
             "arrivals": 927_000,
             "seconds_of_load": 3_000,
             "single_arrivals": len(read_run(folder).arrivals),
@@ -107,9 +104,10 @@ def main() -> int:
             "peak_mb": round(max(peak for _, _, peak in figures)),
             "html_mb": round((folder / "report.html").stat().st_size / 1e6, 2),
             "decoding": decoding(folder),
-            "machine": {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()},
+            "goals": GOALS,
         }
-    sys.stdout.write(json.dumps({**result, "goals": GOALS}, indent=1) + "\n")
+    path = results.save("report_speed", began, result)
+    sys.stdout.write(path.read_text() + f"{path}\n")
     missed = [
         f"{name} is {result[name]}, the goal {most:g} at most" for name, most in GOALS.items() if result[name] > most
     ]
@@ -118,4 +116,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m benchmarks.report_speed", main)

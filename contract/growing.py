@@ -3,10 +3,13 @@
 What is not whole, or no row, is left out without a word. `contract.runread` is the reader that says what is damaged.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from contract import runfolder
+from contract.damaged import MOST_FILE_BYTES
+from contract.files import open_regular
 from contract.runfolder import COUNTS, SECONDS_COLUMNS, Second
 
 SESSION_BYTES = 16
@@ -20,17 +23,29 @@ def last_second(piece: bytes) -> Second | None:
 
 
 def acknowledged(folder: Path) -> int:
-    """How many sessions sessions.bin holds."""
-    path = folder / runfolder.SESSIONS
-    return path.stat().st_size // SESSION_BYTES if path.exists() else 0
+    """How many sessions sessions.bin holds.
+
+    Raises:
+        contract.files.UnusableFileError: it is not a file that can be read.
+    """
+    try:
+        with open_regular(folder / runfolder.SESSIONS, MOST_FILE_BYTES) as stream:
+            return os.fstat(stream.fileno()).st_size // SESSION_BYTES
+    except FileNotFoundError:
+        return 0
 
 
 def read_sessions(folder: Path, batch: int) -> Iterator[list[bytes]]:
-    """The acknowledged sessions, `batch` at a time; half a session at the end (a cut file) is left out."""
-    path = folder / runfolder.SESSIONS
-    if not path.exists():
+    """The acknowledged sessions, `batch` at a time; half a session at the end (a cut file) is left out.
+
+    Raises:
+        contract.files.UnusableFileError: it is not a file that can be read.
+    """
+    try:
+        file = open_regular(folder / runfolder.SESSIONS, MOST_FILE_BYTES)
+    except FileNotFoundError:
         return
-    with path.open("rb") as stream:
+    with file as stream:
         while piece := stream.read(batch * SESSION_BYTES):
             whole = len(piece) // SESSION_BYTES
             if whole:

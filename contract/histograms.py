@@ -89,7 +89,7 @@ def percentiles_us(
     if not total:
         return [None] * len(percentiles)
     ranks = sorted({max(1, math.ceil(percentile / 100 * total)) for percentile in percentiles})
-    found: dict[int, int] = {}
+    at_rank: dict[int, int] = {}
     seen = 0
     values = iter(sorted(merged))
     value = 0
@@ -97,8 +97,8 @@ def percentiles_us(
         while seen < rank:
             value = next(values)
             seen += merged[value]
-        found[rank] = bucket_top(value)
-    return [found[max(1, math.ceil(percentile / 100 * total))] for percentile in percentiles]
+        at_rank[rank] = bucket_top(value)
+    return [at_rank[max(1, math.ceil(percentile / 100 * total))] for percentile in percentiles]
 
 
 class HistogramCodec:

@@ -153,13 +153,13 @@ class _Reader:
     def mapping(self, node: yaml.Node, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         if not isinstance(node, yaml.MappingNode):
             raise self.fail(node, f"{what} must be `key: value` lines")
-        found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        keys: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         for key, value in node.value:
             name = str(key.value)
-            if name in found:
+            if name in keys:
                 raise self.fail(key, f"`{name}` is given twice")
-            found[name] = (key, value)
-        return found
+            keys[name] = (key, value)
+        return keys
 
     def profile(self, root: yaml.Node | None, name: str, scale: Fraction, compress: Fraction) -> Profile:
         if root is None:

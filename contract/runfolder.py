@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
+from contract.damaged import json_lines, json_object
+from contract.files import replace_json
 from contract.histograms import HistogramCodec, Latencies, bucket_top
 
 FORMAT = 2
@@ -64,7 +66,7 @@ _OF_A_MOVE = (
 EVENT_NAMES = frozenset(
     {
         "run.started", "run.finished", "run.interrupted", "phase.started", "worker.joined", "worker.lost",
-        "epoch.started", "limit.reached", "cache.event",
+        "epoch.started", "limit.reached", "cache.event", "environments.warmed", "cycles.started",
         *(name if "." in name else f"reshard.{name}" for name in _OF_A_MOVE),
         *(f"sham.{name}" for name in _OF_A_MOVE),
     }
@@ -173,7 +175,7 @@ class RunFolder:
             raise RunFolderError(f"run folder {str(path)!r} holds a run already; name another one or remove it")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            write_json(path / RUN, {"format": FORMAT, "id": path.name, **run})
+            replace_json(path / RUN, {"format": FORMAT, "id": path.name, **run})
         except OSError as error:
             raise RunFolderError(
                 f"run folder {str(path)!r} cannot be written: {error.strerror}; name another with --run-dir"
@@ -281,28 +283,22 @@ def append_line(path: Path, name: str, line: Mapping[str, object]) -> None:
 
 def read_lines(path: Path, name: str) -> Iterator[dict[str, Any]]:
     """The objects of a JSON-lines file of a folder; a cut or damaged line is left out, a missing file is empty."""
-    file = path / name
-    if not file.exists():
-        return
-    with file.open("rb") as stream:
-        for line in stream:
-            try:
-                value: Any = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(value, dict):
-                yield cast("dict[str, Any]", value)
+    for row in json_lines(path / name, [], missing=None):
+        yield dict(row)
 
 
 def read_run(path: Path) -> dict[str, object]:
     """run.json as it stands.
 
     Raises:
-        RunFolderError: it is of another format version.
+        RunFolderError: it cannot be read, or is of another format version.
     """
-    run: dict[str, object] = json.loads((path / RUN).read_text(encoding="utf-8"))
+    damage: list[str] = []
+    run = json_object(path / RUN, damage, missing=f"{RUN} is missing")
+    if run is None:
+        raise RunFolderError(f"{path}: {damage[0]}")
     check_format(path / RUN, run.get("format"))
-    return run
+    return dict(run)
 
 
 def update_run(path: Path, changes: Mapping[str, object]) -> None:
@@ -314,14 +310,7 @@ def update_run(path: Path, changes: Mapping[str, object]) -> None:
             run[key] = {**old, **value}
         else:
             run[key] = value
-    write_json(path / RUN, run)
-
-
-def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Replace a small JSON file in one step."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    replace_json(path / RUN, run)
 
 
 def iso_utc(unix_s: float) -> str:
@@ -362,7 +351,7 @@ def _write(file: BinaryIO, text: str) -> None:
 
 
 def _append_line(path: Path, line: Mapping[str, object]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
     try:
         os.write(descriptor, _json_line(line).encode())
     finally:

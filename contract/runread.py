@@ -1,11 +1,13 @@
 """Read a whole run folder (docs/run-folder.md); `contract.growing` reads single files of one that still grows.
 
-A run may have been interrupted, its disk full, its files cut off or edited. Whatever can be read is read, and what
-could not is said in `Run.damage`, one sentence each. Only a folder that is no run folder at all, or one of another
-format version, is refused.
+A run may have been interrupted, its disk full, its files cut off or edited, or made to harm whoever reads them.
+Whatever can be read is read, up to limits that no honest run reaches, and what could not is said in `Run.damage`, one
+sentence each. Only a folder that is no run folder at all, or one of another format version, is refused.
 """
 
+import itertools
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +17,8 @@ from typing import cast
 import numpy as np
 
 from contract import hdrread, runfolder
-from contract.damaged import Json, json_lines, json_object
+from contract.damaged import MOST_FILE_BYTES, MOST_NUMBER, Json, json_lines, json_object
+from contract.files import UnusableFileError, open_regular
 from contract.histograms import LATENCIES
 from contract.runfolder import RunFolderError
 from contract.runtables import Arrivals, Seconds, read_arrivals, read_latency, read_seconds
@@ -25,7 +28,18 @@ _MOST_SCENARIOS = 100
 _APPENDED_LATER = (runfolder.EVENTS, runfolder.SERVER)
 _HEAD_BYTES = 1000
 _START_WRITTEN_S = 0.001  # latency.hlog names its start with three decimals
+_MOST_PHASES = 500
+_MOST_EVENTS = 50_000
+_MOST_NAMES = 500
+_MOST_FAILURE_VALUES = 16_000  # examples of 200 causes
+_MOST_MOVES = 500
+_MOVE_EVENTS = ("slots.started", "reshard.failed", "sham.failed")
+"""Ends of the names of events that begin a move, or stand for one that did not begin."""
 _FARTHEST_S = 30 * 24 * 3600.0  # no run is longer than this; a later time is a clock that jumped
+_DEFAULT_TIME_LIMIT_S = 15.0
+_HIGHEST = {"duration_s": _FARTHEST_S, "time_limit_s": 3_600.0, "late_threshold_ms": 3.6e6, "slow_ms": 3.6e6}
+"""By key of run.json the highest sane value; the lowest is above 0."""
+_MOST_RATE = 1e7
 
 
 @dataclass(frozen=True)
@@ -117,12 +131,12 @@ class Run:
     @property
     def time_limit_us(self) -> int:
         """What an arrival without a good reply counts as."""
-        return int(self.number("time_limit_s", 15.0) * 1e6)
+        return int(self.number("time_limit_s", _DEFAULT_TIME_LIMIT_S) * 1e6)
 
 
 def number(value: object, default: float = math.nan) -> float:
     """`value` if it is a finite number, else `default`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MOST_NUMBER:
         return default
     return float(value)
 
@@ -160,8 +174,8 @@ def read_run(folder: Path) -> Run:
         latency=read_latency(folder / runfolder.LATENCY, [*LATENCIES, *timings, *by_scenario], seconds.t_s, damage),
         arrivals=read_arrivals(folder / runfolder.ARRIVALS, timings, damage),
         events=_read_events(folder / runfolder.EVENTS, damage),
-        failures=list(json_lines(folder / runfolder.FAILURES, damage, missing=None)),
-        servers=list(json_lines(folder / runfolder.SERVER, damage, missing=None)),
+        failures=list(json_lines(folder / runfolder.FAILURES, damage, missing=None, most_values=_MOST_FAILURE_VALUES)),
+        servers=_of_known_nodes(folder / runfolder.SERVER, damage),
         environments=_read_environments(folder / runfolder.FUNCTION, damage),
         metrics=_read_metrics(folder / runfolder.METRICS, damage),
         sessions=_count_sessions(folder / runfolder.SESSIONS, damage),
@@ -178,7 +192,7 @@ def _compare_sizes(folder: Path, evidence: Json | None, damage: list[str]) -> No
         if name not in runfolder.GROWING:
             continue
         path = folder / name
-        found = path.stat().st_size if path.is_file() else 0
+        found = path.lstat().st_size if os.path.lexists(path) else 0
         if found != size and not (name in _APPENDED_LATER and found > number(size, math.inf)):
             damage.append(f"{name}: {found} bytes are here, and the master sent {size}")
 
@@ -186,10 +200,13 @@ def _compare_sizes(folder: Path, evidence: Json | None, damage: list[str]) -> No
 def _compare_starts(path: Path, meta: Json, damage: list[str]) -> None:
     """Whether latency.hlog begins when run.json says that the run began."""
     started = number(meta.get("started_at_unix_s"))
-    if not path.is_file() or math.isnan(started):
+    try:
+        with open_regular(path, MOST_FILE_BYTES) as stream:
+            head = stream.read(_HEAD_BYTES)
+    except (FileNotFoundError, UnusableFileError):
+        return  # `read_latency` says it
+    if math.isnan(started):
         return
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD_BYTES)
     named = re.search(rb"^#\[StartTime: (\d{1,12}\.\d{1,6}) ", head, re.MULTILINE)
     if named is None:
         damage.append(f"{path.name}: no line says when it begins")
@@ -205,7 +222,7 @@ def _last_second(meta: Json) -> float:
 
 def _read_meta(folder: Path, damage: list[str]) -> Json:
     path = folder / runfolder.RUN
-    if not path.exists() and not (folder / runfolder.SECONDS).exists():
+    if not any(os.path.lexists(folder / name) for name in (runfolder.RUN, runfolder.SECONDS)):
         raise RunFolderError(f"{folder} is not a run folder: it holds neither run.json nor seconds.csv")
     meta = json_object(
         path, damage, missing="run.json is missing: phases, limits, timings and what was run are unknown"
@@ -213,7 +230,12 @@ def _read_meta(folder: Path, damage: list[str]) -> Json:
     if meta is None:
         return {}
     runfolder.check_format(path, meta.get("format"))
-    return meta
+    insane = [
+        key for key, highest in _HIGHEST.items() if key in meta and not 0 < number(meta[key], math.inf) <= highest
+    ]
+    if insane:
+        damage.append(f"run.json: {', '.join(insane)} must be above 0, and of a possible size")
+    return {key: value for key, value in meta.items() if key not in insane}
 
 
 def _read_timings(meta: Json, damage: list[str]) -> tuple[str, ...]:
@@ -237,14 +259,19 @@ def _read_scenarios(meta: Json, damage: list[str]) -> tuple[Scenario, ...]:
 
 def _read_phases(meta: Json, damage: list[str]) -> list[Phase]:
     listed = mapping(meta.get("profile")).get("phases")
+    entries = cast("list[object]", listed) if isinstance(listed, list) else []
+    if len(entries) > _MOST_PHASES:
+        damage.append(f"run.json names {len(entries):,} phases; the first {_MOST_PHASES} are read")
     phases: list[Phase] = []
-    for place, entry in enumerate(cast("list[object]", listed) if isinstance(listed, list) else []):
+    unusable: list[int] = []
+    for place, entry in enumerate(entries[:_MOST_PHASES]):
         row = mapping(entry)
         start, duration = number(row.get("start_s")), number(row.get("duration_s"))
-        if math.isnan(start) or math.isnan(duration) or duration < 0:
-            damage.append(f"run.json: phase {place} has no usable start_s and duration_s")
+        rates = number(row.get("rate_from"), 0.0), number(row.get("rate_to"), 0.0)
+        if not (abs(start) <= _FARTHEST_S and 0 <= duration <= _FARTHEST_S and max(map(abs, rates)) <= _MOST_RATE):
+            unusable.append(place)
             continue
-        rate = number(row.get("rate_from"), 0.0)
+        rate = rates[0]
         phases.append(
             Phase(
                 name=str(row.get("name") or f"phase {place + 1}"),
@@ -255,6 +282,9 @@ def _read_phases(meta: Json, damage: list[str]) -> list[Phase]:
                 arrivals=int(number(row.get("arrivals"), 0.0)),
             )
         )
+    if unusable:
+        named = ", ".join(map(str, unusable[:5])) + (", ..." if len(unusable) > 5 else "")
+        damage.append(f"run.json: phase {named} has no usable start_s, duration_s and rates")
     if meta and not phases:
         damage.append("run.json names no phases")
     return phases
@@ -262,16 +292,40 @@ def _read_phases(meta: Json, damage: list[str]) -> list[Phase]:
 
 def _read_events(path: Path, damage: list[str]) -> list[Event]:
     events: list[Event] = []
-    timeless = 0
-    for row in json_lines(path, damage, missing="events.jsonl is missing: when slots moved is unknown"):
+    timeless = moves = 0
+    lines = json_lines(path, damage, missing="events.jsonl is missing: when slots moved is unknown")
+    for row in itertools.islice(lines, _MOST_EVENTS):
         t_s, name = number(row.get("t_s")), row.get("event")
         if math.isnan(t_s) or abs(t_s) > _FARTHEST_S or not isinstance(name, str):
             timeless += 1
-        else:
+        elif (moves := moves + name.endswith(_MOVE_EVENTS)) <= _MOST_MOVES or not name.endswith(_MOVE_EVENTS):
             events.append(Event(t_s, name, row))
+    if next(lines, None) is not None:
+        damage.append(f"{path.name} holds more than {_MOST_EVENTS:,} events; the others are left out")
+    if moves > _MOST_MOVES:
+        damage.append(f"{path.name}: {moves:,} moves; the first {_MOST_MOVES} are read")
     if timeless:
         damage.append(f"{path.name}: {timeless} event(s) without a usable t_s and name are left out")
     return sorted(events, key=lambda event: event.t_s)
+
+
+def _of_known_nodes(path: Path, damage: list[str]) -> list[Json]:
+    """The lines about nodes and the machine; of nodes beyond any cluster's size none."""
+    named: set[object] = set()
+    rows: list[Json] = []
+    left_out = 0
+    for row in json_lines(path, damage, missing=None):
+        node = row.get("node")
+        if isinstance(node, str) and (node in named or len(named) < _MOST_NAMES):
+            named.add(node)
+            rows.append(row)
+        else:
+            left_out += 1
+    if left_out:
+        damage.append(
+            f"{path.name}: {left_out} line(s) without a node, or of more than {_MOST_NAMES} nodes, are left out"
+        )
+    return rows
 
 
 def _read_environments(path: Path, damage: list[str]) -> list[Json]:
@@ -283,12 +337,17 @@ def _read_environments(path: Path, damage: list[str]) -> list[Json]:
 def _read_metrics(path: Path, damage: list[str]) -> list[MetricValue]:
     """What CloudWatch counted in a run on AWS; no other run has the file."""
     values: list[MetricValue] = []
+    things: set[tuple[str, str]] = set()
     unusable = 0
     for row in json_lines(path, damage, missing=None):
         t_s, value, thing = number(row.get("t_s")), number(row.get("value")), _thing(mapping(row.get("dimensions")))
         namespace, metric = row.get("namespace"), row.get("metric")
+        things.add((str(namespace), thing))
         if math.isnan(value) or not abs(t_s) <= _FARTHEST_S or not isinstance(metric, str) or not thing:
             unusable += 1
+        elif len(things) > _MOST_NAMES:
+            damage.append(f"{path.name} tells of more than {_MOST_NAMES} things; what follows is left out")
+            break
         else:
             values.append(MetricValue(t_s, str(namespace), metric, thing, value))
     if unusable:
@@ -303,9 +362,14 @@ def _thing(dimensions: Json) -> str:
 
 
 def _count_sessions(path: Path, damage: list[str]) -> int:
-    if not path.exists():
+    try:
+        with open_regular(path, MOST_FILE_BYTES) as stream:
+            size = os.fstat(stream.fileno()).st_size
+    except FileNotFoundError:
         return 0
-    size = path.stat().st_size
+    except UnusableFileError as error:
+        damage.append(f"{path.name} {error}")
+        return 0
     if size % 16:
         damage.append(f"{path.name}: its last session was cut off and is left out")
     return size // 16
@@ -313,8 +377,10 @@ def _count_sessions(path: Path, damage: list[str]) -> int:
 
 def _count_repeated(path: Path) -> int:
     """How many sessions are listed again. Halves of a UUID are compared: two whole ones rarely share either."""
-    if not path.exists():
-        return 0
-    content = path.read_bytes()
+    try:
+        with open_regular(path, MOST_FILE_BYTES) as stream:
+            content = stream.read()
+    except (FileNotFoundError, UnusableFileError):
+        return 0  # `_count_sessions` says it
     halves = np.frombuffer(content, dtype=np.uint64, count=len(content) // 16 * 2).reshape(-1, 2)
     return min(len(halves) - len(np.unique(halves[:, place])) for place in (0, 1))

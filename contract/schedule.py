@@ -13,8 +13,11 @@ half. With x = k + 1/2 - L(s):
 
 which is the quadratic's root in the form that does not cancel when a is near 0.
 
-Poisson arrivals: the same map of a unit-rate process, whose gaps are exponential; drawn in blocks of 1024 expected
-arrivals with a generator seeded by (seed, block), so any block can be drawn again by any worker, and all agree.
+Poisson arrivals: within a phase the same map of a unit-rate process, whose gaps are exponential; drawn in blocks of
+1024 expected arrivals with a generator seeded by (seed, phase, block), so any block can be drawn again by any worker,
+and all agree. A phase with the length and rates of an earlier one repeats that one's draw, arrival for arrival: what is
+compared with its control phase, second by second, then differs in what happened, not in how many arrivals the dice
+gave (at 60/s they alone move a 6 s window's count by 5 %). Each phase by itself is still a Poisson process.
 """
 
 import math
@@ -48,6 +51,15 @@ class PlannedPhase:
         return self.start_s + self.duration_s
 
 
+@dataclass(frozen=True)
+class _Block:
+    """A part of a phase whose Poisson arrivals are drawn together."""
+
+    phase: int  # the first phase with the same length and rates
+    place: int  # in its own phase, from 0
+    area: float  # expected arrivals
+
+
 class Schedule:
     """The planned time of every arrival of a profile."""
 
@@ -59,12 +71,11 @@ class Schedule:
             starts.append(starts[-1] + phase.duration_s)
             areas.append(areas[-1] + phase.area)
         self.duration_s = float(starts[-1])
-        self._areas = [float(area) for area in areas]
-        self._blocks: list[int] = []  # Poisson: arrivals before each block
+        self._blocks: list[_Block] = []
+        self._block_edges = [0]  # Poisson: arrivals before each block, and after the last one
         self._drawn: tuple[int, list[float]] = (-1, [])
         if profile.arrivals == "poisson":
-            self._draw_counts(self._areas[-1])
-            edges = [self._poisson_before(area) for area in self._areas]
+            edges = self._draw_counts()
         else:
             # number k belongs before an edge at area A if k + 1/2 < A (an edge on a half itself belongs to the next
             # phase)
@@ -96,7 +107,7 @@ class Schedule:
         index = bisect_right(self._edges, k, hi=len(self.phases)) - 1
         phase = self.phases[index]
         if self._blocks:
-            return self._in_phase(phase, self._poisson_area(k) - self._areas[index])
+            return self._in_phase(phase, self._poisson_area(k))
         return self._in_phase(phase, k - phase.first_k + self._offsets[index])
 
     def times(self, first: int, until: int, step: int = 1) -> Iterator[tuple[int, float]]:
@@ -156,30 +167,39 @@ class Schedule:
         # Rounding may reach the edge by one unit in the last place; the arrival belongs before it.
         return min(phase.start_s + max(elapsed, 0.0), math.nextafter(phase.end_s, 0.0))
 
-    def _draw(self, block: int) -> list[float]:
-        """The areas (offsets within the block) of a block's arrivals."""
-        if self._drawn[0] != block:
-            seed = self.profile.seed * 1_000_003 + block
+    def _draw_counts(self) -> list[int]:
+        """Cut every phase into blocks and count their arrivals; the arrivals before each phase's start, and all."""
+        edges = [0]
+        phases = self.profile.phases
+        for phase in phases:
+            alike = next(
+                place
+                for place, other in enumerate(phases)
+                if (other.duration_s, other.rate_from, other.rate_to)
+                == (phase.duration_s, phase.rate_from, phase.rate_to)
+            )
+            area = float(phase.area)
+            for place in range(math.ceil(area / _BLOCK)):
+                self._blocks.append(_Block(alike, place, min(_BLOCK, area - place * _BLOCK)))
+                self._block_edges.append(self._block_edges[-1] + len(self._draw(len(self._blocks) - 1)))
+            edges.append(self._block_edges[-1])
+        return edges
+
+    def _draw(self, at: int) -> list[float]:
+        """The areas of a block's arrivals, from the start of the block."""
+        if self._drawn[0] != at:
+            block = self._blocks[at]
+            seed = f"{self.profile.seed} {block.phase} {block.place}"
             draw = random.Random(seed).random  # noqa: S311 - a schedule that can be drawn again is no secret
             areas: list[float] = []
             area = -math.log(1.0 - draw())
-            while area < _BLOCK:
+            while area < block.area:
                 areas.append(area)
                 area -= math.log(1.0 - draw())
-            self._drawn = (block, areas)
+            self._drawn = (at, areas)
         return self._drawn[1]
 
-    def _draw_counts(self, area: float) -> None:
-        before = 0
-        for block in range(int(area // _BLOCK) + 1):
-            self._blocks.append(before)
-            before += len(self._draw(block))
-        self._blocks.append(before)
-
-    def _poisson_before(self, area: float) -> int:
-        block = min(int(area // _BLOCK), len(self._blocks) - 2)
-        return self._blocks[block] + sum(1 for x in self._draw(block) if block * _BLOCK + x < area)
-
     def _poisson_area(self, k: int) -> float:
-        block = bisect_right(self._blocks, k) - 1
-        return block * _BLOCK + self._draw(block)[k - self._blocks[block]]
+        """The area from the start of arrival k's phase to the arrival."""
+        at = bisect_right(self._block_edges, k) - 1
+        return self._blocks[at].place * _BLOCK + self._draw(at)[k - self._block_edges[at]]

@@ -1,5 +1,10 @@
 """`python -m experiment STEP`: the experiment on AWS, step by step or all at once; it resumes after interruptions."""
 
+from contract.exits import EPILOG, INVALID, OK, USAGE, Parser, end, watch
+
+if __name__ == "__main__":
+    watch("python -m experiment")
+
 import argparse
 import contextlib
 import re
@@ -14,12 +19,13 @@ from experiment.aws import demand, policy, preflight
 from experiment.aws.durations import EXPECTED
 from experiment.aws.place import Aws
 from experiment.aws.stack import PATIENCE_S, Stack
-from experiment.command import EXIT_CODES, Parser, add_gate, gates_of, share
+from experiment.command import add_gate, gates_of, share
 from experiment.driver import Experiment
-from experiment.errors import INVALID, OK, USAGE, ExperimentError, UsageError
+from experiment.errors import ExperimentError, UsageError
 from experiment.plan import Move, Plan, plan_reshard
 from experiment.screen import Screen
 from experiment.state import State, locked
+from report.escapes import terminal_lines
 from report.gates import GateError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +46,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="python -m experiment",
         description="The experiment on AWS. Each step resumes where it was interrupted; `run` does all of them.",
-        epilog=EXIT_CODES,
+        epilog=EPILOG,
     )
     stack = Parser(add_help=False)
     stack.add_argument("--stack", default="dev", help="Pulumi stack (default: dev)")
@@ -199,9 +205,9 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
             code = INVALID
     standing = place.standing() if place is not None and options.step not in ("report", "ui") else ""
     if standing:
-        sys.stderr.write(standing + "\n")
+        sys.stderr.write(terminal_lines(standing) + "\n")
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m experiment", main)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from contract import growing, runfolder
+from contract.files import UnusableFileError, replace_json
+from experiment import census
 from experiment.errors import ExperimentError, StepError, UsageError
 
 BATCH = 5_000  # what the function takes in one call (docs/function.md)
@@ -42,7 +44,7 @@ class Tally:
             room = _EXAMPLES - len(self.examples)
             self.examples += [{"session": str(session), "problem": problem} for session in answer[problem][:room]]
 
-    def result(self, problem: str = "") -> dict[str, Any]:
+    def result(self, problem: str = "", nodes: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The content of audit.json (docs/run-folder.md)."""
         result = asdict(self)
         del result["batches"]
@@ -52,22 +54,34 @@ class Tally:
             **result,
             "seconds": round(self.seconds, 3),
             **({"problems": [problem]} if problem else {}),
+            **({} if nodes is None else {"nodes": nodes}),
         }
 
 
-def audit(folder: Path, ask: Ask, say: Callable[[int, int], None] = lambda _checked, _of: None) -> dict[str, Any]:
-    """Check every session of the run folder; write audit.json and return its content.
+def audit(
+    folder: Path,
+    ask: Ask,
+    say: Callable[[int, int], None] = lambda _checked, _of: None,
+    *,
+    ask_nodes: census.Ask | None = None,
+) -> dict[str, Any]:
+    """Check every session of the run folder, then the nodes; write audit.json and return its content.
 
     Args:
         folder: the run folder.
         ask: calls the audit function with at most BATCH different sessions and returns its answer.
         say: called with the numbers of checked and of all sessions.
+        ask_nodes: calls the audit function for what each node holds; None: the nodes are not asked.
 
     Raises:
         ExperimentError: the function did not answer, or its answer is no audit. Checked batches are kept, audit.json
             says that it is incomplete, and the next call checks the rest.
     """
-    tally = _resume(folder, growing.acknowledged(folder))
+    try:
+        acknowledged = growing.acknowledged(folder)
+    except UnusableFileError as error:
+        raise StepError("audit", str(folder / runfolder.SESSIONS), str(error), "collect the run again") from None
+    tally = _resume(folder, acknowledged)
     began = time.monotonic() - tally.seconds
     try:
         with ThreadPoolExecutor(AT_A_TIME) as pool:
@@ -80,11 +94,12 @@ def audit(folder: Path, ask: Ask, say: Callable[[int, int], None] = lambda _chec
     except UsageError:  # there is no function to ask: no audit was made
         raise
     except ExperimentError as error:
-        runfolder.write_json(folder / runfolder.AUDIT, tally.result(str(error)))
+        replace_json(folder / runfolder.AUDIT, tally.result(str(error)))
         raise
+    nodes = None if ask_nodes is None else census.take(folder, ask_nodes)
     tally.seconds = time.monotonic() - began
-    result = tally.result()
-    runfolder.write_json(folder / runfolder.AUDIT, result)
+    result = tally.result(nodes=nodes)
+    replace_json(folder / runfolder.AUDIT, result)
     _partial(folder).unlink(missing_ok=True)
     return result
 
@@ -149,7 +164,7 @@ def _partial(folder: Path) -> Path:
 
 
 def _keep(folder: Path, tally: Tally) -> None:
-    runfolder.write_json(_partial(folder), {**asdict(tally), "batches": sorted(tally.batches)})
+    replace_json(_partial(folder), {**asdict(tally), "batches": sorted(tally.batches)})
 
 
 def _resume(folder: Path, acknowledged: int) -> Tally:

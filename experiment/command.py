@@ -2,24 +2,10 @@
 
 import argparse
 import re
-from typing import NoReturn
 
-from experiment.errors import USAGE, OptionsError
+from experiment.errors import OptionsError
 from report import gates
 from report.assemble import DEFAULT_GATES
-
-EXIT_CODES = (
-    "Exit codes: 0 valid and every gate held, 1 a gate failed, 2 the run is INVALID or a step could not be finished, "
-    "64 usage error, nothing was begun."
-)
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a usage error in one line and exits 64."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the message alone."""
-        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def share(text: str) -> float:

@@ -1,6 +1,6 @@
 """One experiment, in either place: every step in order; each resumes where an earlier command stopped.
 
-up -> fill -> start -> the planned moves -> wait -> collect -> audit -> report -> down
+up -> start -> the planned moves -> wait -> collect -> audit -> report -> down
 """
 
 import contextlib
@@ -10,13 +10,16 @@ from typing import Any
 
 import report
 from contract import runfolder
-from experiment import audit
-from experiment.errors import INVALID, OK, ExperimentError, PassingError, UsageError
+from contract.exits import INVALID, OK
+from experiment import audit, census
+from experiment.errors import ExperimentError, PassingError, UsageError
 from experiment.events import Events
+from experiment.moments import LateError, Moments
 from experiment.place import Place, Progress
 from experiment.plan import Move, Plan
 from experiment.screen import Screen
 from experiment.state import State
+from report.stalls import SLOW_MS
 
 
 class Experiment:
@@ -33,6 +36,7 @@ class Experiment:
         self.state = state
         self.screen = screen
         self._events = Events(place, state, self._show_event)
+        self._moments = Moments(place, state)
         self._gates = list(gates)
         self._notes = dict(notes)
 
@@ -74,19 +78,27 @@ class Experiment:
     # -- before the load
 
     def up(self, moves: Sequence[Move] = ()) -> None:
-        """Start everything that the program declares, and write the data that the load needs."""
+        """Start everything that the program declares, and fill what is to be filled before the load."""
         with self._step("up"):
             self.place.up(moves)
-            self.place.fill(moves)
+            self._moments.fill_before_the_load(moves)
 
     def start(self) -> None:
         """Start the load, unless it was started before."""
         if self.state.done("start"):
             return
+        is_first_try = self.state.began_at("start") is None
         with self._step("start"):
+            counted_unix_s = self.place.now()
+            keys = census.keys_before(self.place.census) if is_first_try else self.state.get("keys_before")
+            self.state.save(keys_before=keys)
             started = self.place.start(self._events)
+            if started.started_at_unix_s < counted_unix_s:  # the load was running already
+                self.state.save(keys_before=None)
             self.state.save(run_id=started.run_id, started_at_unix_s=started.started_at_unix_s)
             self.place.note(self._all_notes())
+            if "cycles" in (self.state.get("plan") or {}):
+                self._events("cycles.started")
             self.screen.say(started.follow)
 
     # -- under load
@@ -96,8 +108,7 @@ class Experiment:
         for number, move in enumerate(plan.moves):
             if number < self.state.get("moves_made", 0) or self.state.done("wait"):
                 continue
-            if self.state.get("move") is None and self.wait(until_s=move.at_s).ended:
-                self.screen.say(f"the load is over before the move to {move.to} shard(s): none is made")
+            if self.state.get("move") is None and not self._comes_to(move):
                 return
             try:
                 self.change(move)
@@ -109,6 +120,21 @@ class Experiment:
             finally:
                 if self.state.get("move") is None:
                     self.state.save(moves_made=number + 1)
+
+    def _comes_to(self, move: Move) -> bool:
+        """Fill what the move needs and wait for its second; False when there can be no move then."""
+        try:
+            if (filling := move.filling) and not (filling.during and self.wait(until_s=filling.during[0]).ended):
+                self._moments.fill(filling)
+            over = self.wait(until_s=move.at_s).ended
+            if not over:
+                self._moments.request(move)
+        except LateError as error:
+            self._problem(f"the {move.kind} move to {move.to} shard(s) was not made: {error}")
+            return False
+        if over:
+            self.screen.say(f"the load is over before the move to {move.to} shard(s): none is made")
+        return not over
 
     def change(self, move: Move) -> None:
         """Make one move under load, or resume one that was requested before."""
@@ -125,6 +151,7 @@ class Experiment:
             labels = self._labels(move, int(request["from"]))
 
             def emit(event: str, /, **fields: Any) -> None:
+                self._moments.reach(event, move)
                 self._events(event, **{**({} if event.endswith("slots.progress") else labels), **fields})
 
             try:
@@ -137,15 +164,11 @@ class Experiment:
                 raise
             emit(f"{move.prefix}.finished")
             self.state.save(move=None)
+            self._moments.close_window(move)
 
     def _labels(self, move: Move, before: int) -> dict[str, Any]:
-        labels: dict[str, Any] = {"from": before, "to": move.to}
-        migration = ((self.state.get("plan") or {}).get("reshard") or {}).get("migration")
-        if migration is not None:
-            labels["migration"] = migration
-        if move.cycle is not None:
-            labels |= {"cycle": move.cycle, "kind": move.kind, "direction": f"{before}->{move.to}"}
-        return labels
+        reshard = (self.state.get("plan") or {}).get("reshard") or {}
+        return move.labels(before) | {name: reshard[name] for name in ("migration",) if name in reshard}
 
     def wait(self, until_s: float | None = None) -> Progress:
         """Follow the run to its end, or to a planned second."""
@@ -167,6 +190,8 @@ class Experiment:
         if event.endswith("slots.progress"):
             sham = " (sham)" if event.startswith("sham.") else ""
             self.screen.slots = f"{fields['moved']}/{fields['total']}{sham}"
+        elif event.endswith("slots.retried"):
+            self.screen.say(f"{fields['slots']} slots {fields['state']}, tried again: {fields['message']}".rstrip(": "))
         elif event.endswith(("finished", "failed")):
             self.screen.slots = ""
 
@@ -191,12 +216,17 @@ class Experiment:
         folder = self.folder()
         with self._step("audit"):
             result = audit.audit(
-                folder, self.place.audit, lambda done, of: self.screen.progress(f"{done:,} of {of:,} sessions")
+                folder,
+                self.place.audit,
+                lambda done, of: self.screen.progress(f"{done:,} of {of:,} sessions"),
+                ask_nodes=self.place.census,
             )
             self.screen.say(
                 f"{result['checked']:,} of {result['acknowledged']:,} sessions checked, "
                 f"{result['missing']} missing, {result['different']} different"
             )
+            for problem in (result.get("nodes") or {}).get("problems", []):
+                self.screen.say(problem)
 
     def fetch(self) -> int:
         """Everything after the load, for a run that was started anywhere."""
@@ -243,7 +273,9 @@ class Experiment:
 
     def _all_notes(self) -> dict[str, Any]:
         plan: dict[str, Any] = self.state.get("plan") or {}
-        return {"where": self.place.name, "gates": self._gates, **self._notes, **plan}
+        before = self.state.get("keys_before")
+        held = {} if before is None else {"keys_before": before}
+        return {"where": self.place.name, "gates": self._gates, "slow_ms": SLOW_MS, **held, **self._notes, **plan}
 
     def _problem(self, text: str) -> None:
         self.screen.problem(text)

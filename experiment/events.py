@@ -53,5 +53,5 @@ class Events:
 
 
 def _of(name: str, fields: Mapping[str, Any]) -> tuple[object, ...]:
-    """Identifies an event: each happens once per move, progress many times."""
-    return name, fields.get("cycle"), fields.get("moved")
+    """Identifies an event: each happens once per move; progress and failed tries many times."""
+    return name, fields.get("cycle"), *(fields.get(key) for key in ("moved", "ranges", "attempt"))

@@ -55,8 +55,8 @@ class Place(Protocol):
         """Start everything that the program declares and `moves` need; the load generator waits."""
         ...
 
-    def fill(self, moves: Sequence[Move]) -> None:
-        """Write the data that the load and `moves` need."""
+    def fill(self, as_at_s: float) -> None:
+        """Give the sham's cluster as many keys as the application's will hold at `as_at_s`, in seconds of the run."""
         ...
 
     def start(self, emit: Emit) -> Started:
@@ -96,6 +96,10 @@ class Place(Protocol):
 
     def audit(self, sessions: Sequence[str]) -> Mapping[str, Any]:
         """Ask the declared audit function about sessions; returns its answer (docs/function.md)."""
+        ...
+
+    def census(self) -> Mapping[str, Any]:
+        """Ask the declared audit function what each node holds; returns its answer (docs/function.md)."""
         ...
 
     def down(self) -> None:

@@ -14,6 +14,12 @@ from rich.status import Status
 from rich.table import Table
 
 from experiment.place import Progress as LoadProgress
+from report.escapes import terminal_lines
+
+
+def shown(text: str) -> str:
+    """Text as it stands: no control sequence, no command to a CI system, no markup."""
+    return escape(terminal_lines(text))
 
 
 class Screen:
@@ -22,13 +28,10 @@ class Screen:
     Args:
         expected: by step, how long it takes and the source of that figure.
         quiet_every_s: without a terminal, a line of progress at most this often.
-        console: where to print.
     """
 
-    def __init__(
-        self, *, expected: Mapping[str, str] | None = None, quiet_every_s: float = 30.0, console: Console | None = None
-    ) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(self, *, expected: Mapping[str, str] | None = None, quiet_every_s: float = 30.0) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
         self.slots = ""
         self._expected = expected or {}
         self._quiet_every_s = quiet_every_s
@@ -51,7 +54,7 @@ class Screen:
     def step(self, name: str) -> Generator[None]:
         """A step from its first line to its last."""
         self.end_live()
-        self.console.print(f"[bold]{name}[/]  {escape(self._expected.get(name, ''))}".rstrip())
+        self.console.print(f"[bold]{name}[/]  {shown(self._expected.get(name, ''))}".rstrip())
         began_s, outer = time.monotonic(), self._step
         self._step = name
         try:
@@ -66,12 +69,12 @@ class Screen:
     def say(self, text: str) -> None:
         """Print a line that stays."""
         self.end_live()
-        self.console.print("\n".join(f"  {line}" if line else "" for line in escape(text).split("\n")))
+        self.console.print("\n".join(f"  {line}" if line else "" for line in shown(text).split("\n")))
 
     def problem(self, text: str) -> None:
         """Print a problem; it will be in the report."""
         self.end_live()
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{terminal_lines(text)}\n")
         sys.stderr.flush()
 
     def progress(self, text: str) -> None:
@@ -80,9 +83,9 @@ class Screen:
             if self._status is None:
                 self._status = self.console.status("")
                 self._status.start()
-            self._status.update(f"{self._step}: {escape(text)}")
+            self._status.update(f"{self._step}: {shown(text)}")
         elif self._due():
-            self.console.print(f"  {escape(text)}")
+            self.console.print(f"  {shown(text)}")
 
     def load(self, progress: LoadProgress) -> None:
         """The running load."""
@@ -93,12 +96,12 @@ class Screen:
         }
         if not self.console.is_terminal:
             if self._due():
-                self.console.print("  " + "  ".join(f"{escape(name)} {escape(value)}" for name, value in cells.items()))
+                self.console.print("  " + "  ".join(f"{shown(name)} {shown(value)}" for name, value in cells.items()))
             return
         table = Table(expand=True, box=None, padding=(0, 1))
         for name in cells:
             table.add_column(name, justify="right", header_style="dim")
-        table.add_row(*map(escape, cells.values()))
+        table.add_row(*map(shown, cells.values()))
         self._bar.update(self._task, completed=min(1.0, max(0.0, progress.t_s) / max(progress.duration_s, 1e-9)))
         group = Group(self._bar, table)
         if self._live is None:
@@ -121,7 +124,7 @@ class Screen:
         for _ in rows[0] if rows else ():
             table.add_column(overflow="fold")
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*map(shown, row))
         self.console.print(table)
 
     def _due(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from contract.files import replace_json
 from experiment.errors import UsageError
 
 FORMAT = 2
@@ -104,7 +105,7 @@ class State:
         """Move the state of the finished run into its folder; the next run begins on the standing stack."""
         if self.path is None:
             return
-        (folder / "experiment.json").write_text(json.dumps(self.data, indent=1) + "\n", encoding="utf-8")
+        replace_json(folder / "experiment.json", self.data)
         up = {"up": {"began_at_unix_s": self.began_at("up")}} if self.began_at("up") else {}
         stays = {key: self.data[key] for key in ("format", "stack", "usd_per_hour") if key in self.data}
         self.data = {**stays, "steps": up}

@@ -1,5 +1,7 @@
 """The audit: finds acknowledged sessions that are missing from the cluster, or differ from what was written.
 
+Asked for `nodes` instead of sessions, it says what each node holds (census.py).
+
 Safe while slots move: it only reads and follows redirects. Before it reports a session, it reads that session a second
 time on its own, with a new layout.
 """
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from function import cache_settings, session
+from function.census import Census
 from function.client import HOPS, REPLY_S, CacheError, ClusterClient, Command, NodeAddress, redirected
 from function.deadline import Deadline, LambdaContext
 from function.redispy import (
@@ -30,6 +33,8 @@ BATCH = 500  # commands in flight to one node: some 30 kB out and 80 kB back, wi
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Check the event's sessions. If not all could be checked, `error` says why and `checked` how many were."""
+    if "nodes" in event:
+        return _census(context)
     audit: Audit | None = None
     record: dict[str, Any] = {"type": "AUDIT", "requestId": context.aws_request_id}
     answer: dict[str, Any] = {}
@@ -55,6 +60,22 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "different": audit.different if audit else [],
     }
     log(record | answer | {"missing": len(answer["missing"]), "different": len(answer["different"])})
+    return answer
+
+
+def _census(context: LambdaContext) -> dict[str, Any]:
+    """What each node holds; where the cluster could not be asked, `error` says why."""
+    record: dict[str, Any] = {"type": "CENSUS", "requestId": context.aws_request_id}
+    try:
+        cache = cache_settings.read(os.environ)
+        with ClusterClient(cache) as cluster:
+            answer = Census(cluster, Deadline.of(context), tls=cache.tls).take()
+    except (ValueError, CacheError) as error:
+        answer = {"error": f"{type(error).__name__.removesuffix('Error')}: {error}"}
+    except Exception as error:  # noqa: BLE001 - the caller gets an answer, the log the cause
+        answer = {"error": "internal"}
+        record["detail"] = f"{type(error).__name__}: {error}"
+    log(record | {key: answer[key] for key in ("error", "keys", "values", "problems") if key in answer})
     return answer
 
 

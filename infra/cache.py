@@ -9,8 +9,11 @@ import pulumi_aws as aws
 from infra.firewall import CACHE_PORT
 from infra.naming import COMPONENT, named
 
-# Exactly what the functions do: write and read sessions, ask for the layout, follow redirects.
-ACCESS = "on ~session_:* resetchannels -@all +@connection +@hash +cluster|slots +cluster|shards"
+# Exactly what the functions do: write and read sessions, ask for the layout, follow redirects; the audit lists slots.
+ACCESS = (
+    "on ~session_:* resetchannels -@all +@connection +@hash +cluster|slots +cluster|shards +cluster|countkeysinslot "
+    "+cluster|getkeysinslot"
+)
 NO_ACCESS = "off -@all"
 
 

@@ -1,6 +1,7 @@
 """Who may open connections to whom, on which port: the tables ALLOWED and MAY_CALL_AWS, turned into security groups."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -49,7 +50,6 @@ class Firewall(pulumi.ComponentResource):
 
     def __init__(self, args: FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(COMPONENT + "Firewall", named("firewall"), None, opts)
-        here = pulumi.ResourceOptions(parent=self)
         self.groups = {
             part: aws.ec2.SecurityGroup(
                 named(part),
@@ -64,38 +64,31 @@ class Firewall(pulumi.ComponentResource):
         for source, target, port in ALLOWED:
             to = aws.vpc.SecurityGroupEgressRule(
                 named(f"{source}-to-{target}", limit=TAG_LIMIT),
-                security_group_id=self.groups[source].id,
                 referenced_security_group_id=self.groups[target].id,
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
                 description=f"To {GROUPS[target]}",
-                opts=here,
+                **self._tcp(source, port),
             )
             of = aws.vpc.SecurityGroupIngressRule(
                 named(f"{target}-of-{source}", limit=TAG_LIMIT),
-                security_group_id=self.groups[target].id,
                 referenced_security_group_id=self.groups[source].id,
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
                 description=f"From {GROUPS[source]}",
-                opts=here,
+                **self._tcp(target, port),
             )
             self.rules[source] += [to, of]
         for source in MAY_CALL_AWS:
             out = aws.vpc.SecurityGroupEgressRule(
                 named(f"{source}-to-aws", limit=TAG_LIMIT),
-                security_group_id=self.groups[source].id,
                 cidr_ipv4="0.0.0.0/0",
-                ip_protocol="tcp",
-                from_port=HTTPS,
-                to_port=HTTPS,
                 description="To the APIs of AWS through the NAT gateway",
-                opts=here,
+                **self._tcp(source, HTTPS),
             )
             self.rules[source].append(out)
         self.register_outputs({})
+
+    def _tcp(self, part: str, port: int) -> dict[str, Any]:
+        """What every rule of a part's group has."""
+        group, here = self.groups[part], pulumi.ResourceOptions(parent=self)
+        return {"security_group_id": group.id, "ip_protocol": "tcp", "from_port": port, "to_port": port, "opts": here}
 
     def group_id(self, part: str) -> pulumi.Output[str]:
         """The id of a part's security group."""

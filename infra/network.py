@@ -58,16 +58,8 @@ class Network(pulumi.ComponentResource):
         self.inner_subnet_ids = [subnet.id for subnet in inner]
 
         gateway = aws.ec2.InternetGateway(named("igw"), vpc_id=vpc.id, opts=here)
-        public_table = aws.ec2.RouteTable(named("public"), vpc_id=vpc.id, opts=here)
-        public_route = aws.ec2.Route(
-            named("public-out"),
-            route_table_id=public_table.id,
-            destination_cidr_block="0.0.0.0/0",
-            gateway_id=gateway.id,
-            opts=here,
-        )
-        self._associate("public", public_table, [public])
-
+        public_table, _ = self._table("public", vpc, [public])
+        public_route = self._way_out("public", public_table, gateway_id=gateway.id)
         address = aws.ec2.Eip(
             named("nat"), domain="vpc", opts=pulumi.ResourceOptions(parent=self, depends_on=[gateway])
         )
@@ -77,17 +69,9 @@ class Network(pulumi.ComponentResource):
             subnet_id=public.id,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[public_route]),
         )
-        private_table = aws.ec2.RouteTable(named("private"), vpc_id=vpc.id, opts=here)
-        nat_route = aws.ec2.Route(
-            named("private-out"),
-            route_table_id=private_table.id,
-            destination_cidr_block="0.0.0.0/0",
-            nat_gateway_id=nat.id,
-            opts=here,
-        )
-        self._associate("private", private_table, private)
-        inner_table = aws.ec2.RouteTable(named("inner"), vpc_id=vpc.id, opts=here)
-        self._associate("inner", inner_table, inner)
+        private_table, associations = self._table("private", vpc, private)
+        nat_route = self._way_out("private", private_table, nat_gateway_id=nat.id)
+        self._table("inner", vpc, inner)
 
         endpoint = aws.ec2.VpcEndpoint(
             named("s3"),
@@ -100,7 +84,7 @@ class Network(pulumi.ComponentResource):
             opts=here,
         )
         # What a task needs before it can pull its image or write a log line.
-        self.way_out: list[pulumi.Resource] = [nat_route, endpoint, *self._private_associations]
+        self.way_out: list[pulumi.Resource] = [nat_route, endpoint, *associations]
         self.register_outputs({"vpcId": vpc.id})
 
     def _subnet(self, part: str, vpc: aws.ec2.Vpc, cidr: str, zone: pulumi.Input[str]) -> aws.ec2.Subnet:
@@ -116,18 +100,25 @@ class Network(pulumi.ComponentResource):
             ),
         )
 
-    def _associate(self, part: str, table: aws.ec2.RouteTable, subnets: list[aws.ec2.Subnet]) -> None:
-        associations = [
-            aws.ec2.RouteTableAssociation(
-                named(f"{part}-{i}"),
-                route_table_id=table.id,
-                subnet_id=subnet.id,
-                opts=pulumi.ResourceOptions(parent=self),
-            )
+    def _table(
+        self, part: str, vpc: aws.ec2.Vpc, subnets: list[aws.ec2.Subnet]
+    ) -> tuple[aws.ec2.RouteTable, list[aws.ec2.RouteTableAssociation]]:
+        """A route table of these subnets; without a route it leads nowhere outside the VPC."""
+        here = pulumi.ResourceOptions(parent=self)
+        table = aws.ec2.RouteTable(named(part), vpc_id=vpc.id, opts=here)
+        return table, [
+            aws.ec2.RouteTableAssociation(named(f"{part}-{i}"), route_table_id=table.id, subnet_id=subnet.id, opts=here)
             for i, subnet in enumerate(subnets)
         ]
-        if part == "private":
-            self._private_associations = associations
+
+    def _way_out(self, part: str, table: aws.ec2.RouteTable, **through: pulumi.Input[str]) -> aws.ec2.Route:
+        return aws.ec2.Route(
+            named(f"{part}-out"),
+            route_table_id=table.id,
+            destination_cidr_block="0.0.0.0/0",
+            opts=pulumi.ResourceOptions(parent=self),
+            **through,
+        )
 
 
 def _first_two_zones(parent: pulumi.Resource) -> list[pulumi.Input[str]]:

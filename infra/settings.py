@@ -60,6 +60,7 @@ class Settings:
     load_compress: str
     load_tasks: int
     load_connection: str
+    load_warm: str
     load_autostart: bool
     keep_results: bool
     availability_zones: tuple[str, ...]
@@ -137,6 +138,18 @@ def _decimal(low: str, high: str) -> _Rule:
     return _Rule(read, f"a decimal number from {low} to {high}, such as 3 or 0.5")
 
 
+def _environments() -> _Rule:
+    """A number of environments, kept as text, or the word that lets the generator compute it."""
+
+    def read(value: object) -> str:
+        text = str(value)
+        if isinstance(value, bool) or not re.fullmatch(r"peak|\d{1,5}", text, re.ASCII):
+            raise _Refused
+        return text
+
+    return _Rule(read, '"peak", or a whole number from 0 to 99999')
+
+
 def _flag() -> _Rule:
     def read(value: object) -> bool:
         if value in (True, "true"):
@@ -207,6 +220,7 @@ def _rules(root: Path) -> dict[str, _Rule]:
         "loadCompress": _decimal("0.1", "1000"),
         "loadTasks": _integer(1, 100),
         "loadConnection": _one_of("new", "keep-alive"),
+        "loadWarm": _environments(),
         "loadAutostart": _flag(),
         "keepResults": _flag(),
         "availabilityZones": _zones(),

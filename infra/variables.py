@@ -30,6 +30,7 @@ def load_variables(
         "LOAD_SCALE": settings.load_scale,
         "LOAD_COMPRESS": settings.load_compress,
         "LOAD_CONNECTION": settings.load_connection,
+        "LOAD_WARM": settings.load_warm,
         # Below the 65,535 open files that a task has; over it an arrival counts as missed.
         "LOAD_MAX_IN_FLIGHT": "8192",
         "LOAD_TIME_LIMIT_S": str(settings.function_timeout + REPLY_MARGIN_S),

@@ -6,7 +6,7 @@ AWS does not tell exactly when slots begin or stop moving. An event has the time
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,8 @@ LOG = logging.getLogger(__name__)
 Fields = dict[str, Any]
 Named = tuple[str, Fields]
 _QUERIES_PER_CALL = 500  # GetMetricData's limit
-# Some of AWS's answers may be stale: a failure counts when three successive answers agree.
-_STALE_ANSWERS = 3
+# Some of AWS's answers may be stale: the end of a change counts when so many successive answers agree.
+STALE_ANSWERS = 3
 
 
 class ReshardTracker:
@@ -99,7 +99,7 @@ class ReshardTracker:
         if unchanged:
             problems.insert(0, f"it has {group.owners} shard(s) and the same slots as before: AWS gave up the change")
         self._idle_answers += 1
-        if problems and self._idle_answers < _STALE_ANSWERS:
+        if problems and self._idle_answers < STALE_ANSWERS:
             return []
         self._start = None
         if problems:
@@ -111,6 +111,23 @@ class ReshardTracker:
 def _owned(group: Group) -> dict[str, cachegroup.Ranges]:
     """The layout without shards that own no slots."""
     return {shard: slots for shard, slots in group.layout.items() if slots}
+
+
+def metric_results(
+    cloudwatch: "CloudWatchClient", queries: Sequence[dict[str, Any]], start_unix_s: float, end_unix_s: float
+) -> list[dict[str, Any]]:
+    """GetMetricData over as many calls and pages as it takes; a query's values may be in several results."""
+    results: list[dict[str, Any]] = []
+    for at in range(0, len(queries), _QUERIES_PER_CALL):
+        pages = cloudwatch.get_paginator("get_metric_data").paginate(
+            MetricDataQueries=list(queries[at : at + _QUERIES_PER_CALL]),  # type: ignore[arg-type] - plain dictionaries
+            StartTime=datetime.fromtimestamp(start_unix_s, UTC),
+            EndTime=datetime.fromtimestamp(end_unix_s, UTC),
+            ScanBy="TimestampAscending",
+        )
+        for page in pages:
+            results += page["MetricDataResults"]  # type: ignore[arg-type] - read as plain dictionaries
+    return results
 
 
 class CacheWatcher:
@@ -201,21 +218,12 @@ class CacheWatcher:
         queries = cachegroup.metric_queries(nodes)
         now = self._clock()
         names = [cachegroup.node_name(self._group_id, node) for node in nodes]
-        start = datetime.fromtimestamp(max(self._rows.since(names), now // 60 * 60 - 3600), UTC)
+        start = max(self._rows.since(names), now // 60 * 60 - 3600)
         # The youngest minute may have some values and lack others, so it is not asked for yet.
-        end = datetime.fromtimestamp((now // 60 - 1) * 60, UTC)
+        end = (now // 60 - 1) * 60
         if start >= end:
             return
-        results: list[Any] = []
-        for at in range(0, len(queries), _QUERIES_PER_CALL):
-            pages = self._cloudwatch.get_paginator("get_metric_data").paginate(
-                MetricDataQueries=queries[at : at + _QUERIES_PER_CALL],  # type: ignore[arg-type] - plain dictionaries
-                StartTime=start,
-                EndTime=end,
-                ScanBy="TimestampAscending",
-            )
-            for page in pages:
-                results += page["MetricDataResults"]
+        results = metric_results(self._cloudwatch, queries, start, end)
         rows = self._rows.take(self._group, cachegroup.metric_values(nodes, results), now)
         if rows:
             self._write_rows(rows)

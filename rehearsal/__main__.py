@@ -1,5 +1,10 @@
 """`python -m rehearsal`: add a shard to a real cluster under load on this machine, and report what it did."""
 
+from contract.exits import USAGE, end, watch
+
+if __name__ == "__main__":
+    watch("python -m rehearsal")
+
 import signal
 import sys
 import time
@@ -8,12 +13,13 @@ from types import FrameType
 from typing import NoReturn
 
 from experiment.driver import Experiment
-from experiment.errors import USAGE, OptionsError
+from experiment.errors import OptionsError
 from experiment.screen import Screen
 from experiment.state import State
 from infra.settings import shown
 from rehearsal import options
 from rehearsal.place import Here
+from report.escapes import terminal
 
 _LINE_EVERY_S = 5.0
 
@@ -24,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = options.read(words)
     except OptionsError as error:
-        sys.stderr.write("".join(f"python -m rehearsal: {line}\n" for line in str(error).splitlines()))
+        sys.stderr.write("".join(f"python -m rehearsal: {terminal(line)}\n" for line in str(error).splitlines()))
         return USAGE
     # A shell that starts this in the background makes it ignore Ctrl-C. SIGTERM ends it in order too.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -42,4 +48,4 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m rehearsal", main)

@@ -7,7 +7,7 @@ adds them: new nodes join without slots, `rehearsal.reshard` then moves slots to
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,7 @@ from rehearsal.processes import Process, ProcessError, Processes
 
 SLOTS = 16384
 _START_LIMIT_S = 20.0
+_SAMPLED_SLOTS = 256
 
 
 class ClusterError(ExperimentError):
@@ -64,6 +65,21 @@ class Node:
             if "myself" in line:
                 return sorted(_slots_of(line.split()[8:]))
         return []
+
+    def key_bytes(self, slots: Sequence[int]) -> float:
+        """What a key of these slots takes in memory: the mean over one key of each of some slots, evenly chosen.
+
+        0 when they hold none.
+        """
+        asked = slots[:: max(1, len(slots) // _SAMPLED_SLOTS)]
+        pipe = self.admin.pipeline(transaction=False)
+        for slot in asked:
+            pipe.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1)
+        keys = [key for found in pipe.execute() for key in found]
+        for key in keys:
+            pipe.execute_command("MEMORY", "USAGE", key)
+        sizes = [int(size) for size in pipe.execute() if size is not None]
+        return sum(sizes) / len(sizes) if sizes else 0.0
 
     def slot_count(self) -> int:
         """How many slots this node itself says it owns."""
@@ -194,6 +210,10 @@ class Cluster:
     def owners(self) -> dict[int, int]:
         """Slot -> number of the shard that owns it, as the primaries themselves say."""
         return {slot: shard.number for shard in self.shards for slot in shard.primary.slots()}
+
+    def keys(self) -> int:
+        """How many keys the primaries hold."""
+        return sum(int(node.admin.dbsize()) for node in self.primaries)
 
     def engine(self) -> dict[str, str]:
         """Name and version of the server program, as it says itself."""

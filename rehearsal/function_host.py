@@ -41,10 +41,16 @@ class _Control:
         self.started_at_unix_s: float | None = None
 
     def answer(self, path: str, payload: Any) -> dict[str, Any]:
-        """`/run` passes the run's start; every answer says whether an invocation has waited because of the limit."""
+        """`/run` passes the run's start; every answer says whether an invocation has waited because of the limit.
+
+        What happened before the start, where environments are warmed, does not count.
+        """
         if path == "/run":
             self.started_at_unix_s = float(payload["started_at_unix_s"])
-        return {"limit_was_reached": self._function.limit_was_reached}
+            until_s = max(0.0, self.started_at_unix_s - time.time())
+            asyncio.get_running_loop().call_later(until_s, self._function.forget_limit)
+        before = self.started_at_unix_s is not None and time.time() < self.started_at_unix_s
+        return {"limit_was_reached": self._function.limit_was_reached and not before}
 
 
 async def host(config: HostConfig) -> None:

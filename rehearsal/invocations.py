@@ -24,6 +24,9 @@ from rehearsal.environment import LENGTH, PID
 TIMED_OUT: dict[str, Any] = {"error": {"errorType": "Sandbox.Timedout", "errorMessage": "the time limit was reached"}}
 CRASHED: dict[str, Any] = {"error": {"errorType": "Runtime.ExitError", "errorMessage": "the environment ended"}}
 
+# Environments ordered at a time: on a busy machine one by one took 5 s for 200, for each order waited to be scheduled.
+_ORDERS = 32
+
 OnAnswer = Callable[[dict[str, Any]], None]
 
 
@@ -79,12 +82,18 @@ class HostedFunction:
         self._waiting: deque[_Invocation] = deque()
         self._control: socket.socket
         self._process: asyncio.subprocess.Process
+        self._orders = asyncio.Semaphore(_ORDERS)
         self._start_lock = asyncio.Lock()
 
     @property
     def environments(self) -> int:
         """Environments that exist or are being started."""
         return len(self._environments) + self._starting
+
+    @property
+    def busy(self) -> int:
+        """Environments that have an invocation, or are being started and one waits for them."""
+        return len(self._environments) - len(self._idle) + min(self._starting, len(self._waiting))
 
     async def start(self) -> None:
         """Load the handler; raises InitError if that fails."""
@@ -119,17 +128,22 @@ class HostedFunction:
             return
         self._waiting.append(invocation)
         self.second.waited += 1
+        self._count_busy()
+        if len(self._waiting) <= self._starting:
+            return  # one is on its way whose own invocation was served by another
         if self.environments < self.spec.limit:
-            self._starting += 1
-            task = self._loop.create_task(self._add())
-            task.add_done_callback(lambda done: done.exception())
+            self._start_another()
         else:
             self.second.limit_reached += 1
             self.limit_was_reached = True
 
+    def forget_limit(self) -> None:
+        """Begin anew to watch whether an invocation waits because of the limit."""
+        self.limit_was_reached = False
+
     def look(self) -> EnvironmentCounts:
         """What happened since the last call."""
-        counts, self.second = self.second, EnvironmentCounts(busy_max=len(self._environments) - len(self._idle))
+        counts, self.second = self.second, EnvironmentCounts(busy_max=self.busy)
         if self._waiting:
             oldest_ms = (self._loop.time() - self._waiting[0].arrived_s) * 1000
             self.second.wait_ms_max = oldest_ms
@@ -144,25 +158,39 @@ class HostedFunction:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
+    def _start_another(self) -> None:
+        self._starting += 1
+        self._count_busy()
+        task = self._loop.create_task(self._add())
+        task.add_done_callback(lambda done: done.exception())
+
+    def _count_busy(self) -> None:
+        self.second.busy_max = max(self.second.busy_max, self.busy)
+
     async def _add(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            async with self._start_lock:  # process ids arrive in the order of the requests
+            async with self._orders:
                 socket.send_fds(self._control, [b"F"], [theirs.fileno()])
                 theirs.close()
-                packed_pid = b""
-                while len(packed_pid) < PID.size:
-                    chunk = await self._loop.sock_recv(self._control, PID.size - len(packed_pid))
-                    if not chunk:
-                        raise InitError(f"function {self.spec.name}: the process that starts environments ended")
-                    packed_pid += chunk
+                async with self._start_lock:  # process ids arrive in the order of the requests
+                    pid = await self._started_pid()
             ours.setblocking(False)
-            environment = _Environment(self, PID.unpack(packed_pid)[0])
+            environment = _Environment(self, pid)
             await self._loop.create_connection(lambda: environment, sock=ours)
         finally:
             self._starting -= 1
         self._environments.add(environment)
         self._free(environment)
+
+    async def _started_pid(self) -> int:
+        packed_pid = b""
+        while len(packed_pid) < PID.size:
+            chunk = await self._loop.sock_recv(self._control, PID.size - len(packed_pid))
+            if not chunk:
+                raise InitError(f"function {self.spec.name}: the process that starts environments ended")
+            packed_pid += chunk
+        return int(PID.unpack(packed_pid)[0])
 
     def _free(self, environment: "_Environment") -> None:
         if self._waiting:
@@ -174,8 +202,7 @@ class HostedFunction:
             self._idle.append(environment)
 
     def _run(self, environment: "_Environment", invocation: _Invocation) -> None:
-        busy = len(self._environments) - len(self._idle)
-        self.second.busy_max = max(self.second.busy_max, busy)
+        self._count_busy()
         environment.run(invocation, self.spec.timeout_s)
 
     def done(self, environment: "_Environment") -> None:
@@ -187,10 +214,8 @@ class HostedFunction:
         self._environments.discard(environment)
         if environment in self._idle:
             self._idle.remove(environment)
-        if self._waiting and self.environments < self.spec.limit:
-            self._starting += 1
-            task = self._loop.create_task(self._add())
-            task.add_done_callback(lambda done: done.exception())
+        if len(self._waiting) > self._starting and self.environments < self.spec.limit:
+            self._start_another()
 
 
 class _Environment(asyncio.Protocol):

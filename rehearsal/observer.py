@@ -27,12 +27,14 @@ class Observer:
         self._folder = folder
         self._started_at_unix_s = started_at_unix_s
         self._clusters = clusters
+        self._own = OwnCpu()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
 
     def start(self) -> None:
         """Begin to sample."""
         psutil.cpu_percent()  # the first call only starts the measurement
+        self._own.share()
         self._thread.start()
 
     def stop(self) -> None:
@@ -48,7 +50,7 @@ class Observer:
             if self._ended.wait(max(0.0, self._started_at_unix_s + second - time.time())):
                 return
             t_s = round(time.time() - self._started_at_unix_s, 3)
-            self._append({"t_s": t_s, "node": "machine", **_machine()})
+            self._append({"t_s": t_s, "node": "machine", "cpu_own": self._own.share(), **_machine()})
             for cluster in self._clusters():
                 for shard in list(cluster.shards):
                     for node in shard.nodes:
@@ -58,6 +60,35 @@ class Observer:
 
     def _append(self, line: dict[str, Any]) -> None:
         runfolder.append_line(self._folder, runfolder.SERVER, line)
+
+
+class OwnCpu:
+    """CPU that this process and all processes below it use, as a share of the whole machine's cores."""
+
+    def __init__(self) -> None:
+        self._used_s = self._at = 0.0
+
+    def share(self) -> float:
+        """The share since the last call; the first call only starts the measurement."""
+        at, used_s = time.monotonic(), _tree_cpu_s()
+        elapsed_s = (at - self._at) * (psutil.cpu_count() or 1)
+        # The sum falls when a process loses its parent: what it used is no longer seen.
+        share = max(used_s - self._used_s, 0.0) / elapsed_s if elapsed_s else 0.0
+        self._used_s, self._at = used_s, at
+        return round(min(share, 1.0), 3)
+
+
+def _tree_cpu_s() -> float:
+    """CPU seconds of this process and all below it. What ended counts too: its parent holds its time."""
+    this = psutil.Process()
+    used_s = 0.0
+    for process in (this, *this.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+        except psutil.Error:  # it has just ended
+            continue
+        used_s += times.user + times.system + times.children_user + times.children_system
+    return used_s
 
 
 def _machine() -> dict[str, Any]:

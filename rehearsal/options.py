@@ -1,30 +1,28 @@
 """The command line of a rehearsal, read and checked before anything starts."""
 
 import argparse
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from contract import profiles, runfolder
+from contract.exits import EPILOG, Parser
 from contract.profiles import ProfileError
 from contract.schedule import Schedule
-from experiment.command import EXIT_CODES, Parser, add_gate, gates_of, share
+from experiment.command import add_gate, gates_of, share
 from experiment.errors import OptionsError
-from experiment.plan import Move, Plan, cycles_duration_s, plan_cycles, plan_reshard
+from experiment.plan import Plan, plan_cycles, plan_reshard
 from infra import settings as infra_settings
 from infra.settings import Settings, SettingsError
-from rehearsal.reshard import SLOTS_PER_S, Migration
+from rehearsal import cycles
+from rehearsal.reshard import SLOTS_A_JOB, SLOTS_PER_S, Migration
+from rehearsal.server import refuse_without_migrateslots
 
 DEFAULT_COMPRESS = "24"
 # A stall of 0.25 s at the default peak of 900/s has 225 invocations in flight. 64 were too few: 85 invocations waited
 # in the second in which slots began to move one by one.
 _ENVIRONMENTS = 256
-# Seconds: idle before and after each move of --cycles, and reserved for the move.
-_FLANK_S = {"slots": 10.0, "atomic": 10.0}
-_ROOM_S = {"slots": 45.0, "atomic": 12.0}
-_CYCLES_PROFILE = "steady"
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def read(arguments: Sequence[str]) -> Options:
     shards = _shards(parsed.shards)
     overrides: dict[str, object] = dict(_pair(text) for text in parsed.set)
     profile_file = _profile_file(parsed.load_profile)
-    default_profile = _CYCLES_PROFILE if parsed.cycles is not None else None
+    default_profile = cycles.PROFILE if parsed.cycles is not None else None
     load_settings: dict[str, object | None] = {
         "loadProfile": None if profile_file else parsed.load_profile or default_profile,
         "loadScale": parsed.load_scale,
@@ -75,17 +73,21 @@ def read(arguments: Sequence[str]) -> Options:
     except SettingsError as error:
         raise OptionsError("\n".join(error.problems)) from error
     migration: Migration = parsed.migration
-    plan, schedule = _plan(parsed, settings, str(profile_file or settings.load_profile), shards)
-    if parsed.cycles and "loadCompress" not in overrides:
-        # A constant rate needs to last only as long as the moves.
-        needed_s = plan.moves[-1].at_s + _FLANK_S[migration] + _ROOM_S[migration]
-        values["loadCompress"] = f"{math.floor(schedule.duration_s / needed_s * 1000) / 1000:.3f}"
-        settings = infra_settings.check(values)
-        plan, schedule = _plan(parsed, settings, str(profile_file or settings.load_profile), shards)
+    profile = str(profile_file or settings.load_profile)
+    schedule = _schedule(profile, settings)
+    plan = _plan(parsed, schedule, shards)
+    if plan.blocks is not None:
+        if profile == cycles.PROFILE and "loadCompress" not in overrides:
+            values["loadCompress"] = cycles.compression(plan.blocks, schedule)
+            settings = infra_settings.check(values)
+            schedule = _schedule(profile, settings)
+        cycles.check_length(plan.blocks, schedule)
     if parsed.out is not None and parsed.out.exists():
         raise OptionsError(f"--out {parsed.out}: it exists already; name a folder that does not, or remove it")
     if parsed.server is not None and not parsed.server.is_file():
         raise OptionsError(f"--server {parsed.server}: no such file; name a valkey-server or redis-server program")
+    if parsed.server is not None and migration != "slots":
+        refuse_without_migrateslots(parsed.server, migration)
     return Options(
         stack=parsed.stack,
         values=values,
@@ -107,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m rehearsal",
         description="Add a shard to a real Valkey cluster under load, on this machine, and report what it did.",
-        epilog=EXIT_CODES,
+        epilog=EPILOG,
     )
     parser.add_argument("--load-profile", metavar="NAME|FILE", help="a profile of locust/profiles or a file")
     parser.add_argument("--load-scale", metavar="X", help="factor on the rates (default: setting loadScale)")
@@ -119,19 +121,29 @@ def _parser() -> argparse.ArgumentParser:
         "--reshard-at", type=share, default=0.65, metavar="SHARE", help="of the run's length (default: 65%%)"
     )
     parser.add_argument(
-        "--migration", choices=("slots", "atomic"), default="slots", help="slot by slot, or CLUSTER MIGRATESLOTS"
+        "--migration",
+        choices=("batches", "slots", "atomic"),
+        default="batches",
+        help=f"how slots move: by CLUSTER MIGRATESLOTS, {SLOTS_A_JOB} a job (the default); slot by slot, with MIGRATE; "
+        "or all by one job",
     )
     parser.add_argument(
         "--slots-per-s",
         type=_rate,
         default=SLOTS_PER_S,
         metavar="N",
-        help=f"pace of --migration slots (default: {SLOTS_PER_S:.0f})",
+        help=f"pace of --migration batches and slots (default: {SLOTS_PER_S:.0f})",
     )
     parser.add_argument(
-        "--cycles", type=int, metavar="K", help="K real and K sham moves in random order at constant rate"
+        "--cycles",
+        type=int,
+        metavar="K",
+        help="K blocks at constant rate, each a real and a sham move of one direction in random order; K is even, "
+        f"at least {cycles.LEAST}, and from {cycles.FOR_AN_INTERVAL} on there are intervals",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the order of --cycles (default: 1)")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="repeats the order of a run of --cycles (default: a fresh one)"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of Pulumi.yaml")
     parser.add_argument("--stack", default="dev", help="whose Pulumi.<stack>.yaml is read (default: dev)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/<UTC start>-<stack>)")
@@ -147,42 +159,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plan(parsed: argparse.Namespace, settings: Settings, name: str, shards: tuple[int, int]) -> tuple[Plan, Schedule]:
+def _schedule(profile: str, settings: Settings) -> Schedule:
     try:
-        schedule = Schedule(profiles.load(name, scale=settings.load_scale, compress=settings.load_compress))
+        return Schedule(profiles.load(profile, scale=settings.load_scale, compress=settings.load_compress))
     except ProfileError as error:
         raise OptionsError(str(error)) from error
-    moves = (
-        plan_reshard(schedule, parsed.reshard_at, shards[1], sham=True)
-        if parsed.cycles is None
-        else _cycles(parsed, schedule, name, shards)
-    )
-    plan = Plan(
-        moves=tuple(moves),
-        shards=shards,
-        migration=parsed.migration,
-        slots_per_s=parsed.slots_per_s if parsed.migration == "slots" else None,
-        cycles=parsed.cycles,
-        seed=None if parsed.cycles is None else parsed.seed,
-    )
-    return plan, schedule
 
 
-def _cycles(parsed: argparse.Namespace, schedule: Schedule, name: str, shards: tuple[int, int]) -> list[Move]:
-    if parsed.cycles < 1:
-        raise OptionsError(f"--cycles {parsed.cycles}: must be at least 1; 8 or more give an interval")
-    flank_s, room_s = _FLANK_S[parsed.migration], _ROOM_S[parsed.migration]
-    needed_s = cycles_duration_s(parsed.cycles, flank_s=flank_s, room_s=room_s)
-    if len({(phase.rate_from, phase.rate_to) for phase in schedule.phases}) != 1 or (
-        schedule.phases[0].rate_from != schedule.phases[0].rate_to
-    ):
-        raise OptionsError(f"--cycles needs a constant rate; profile {name!r} has ramps: use --load-profile steady")
-    if schedule.duration_s < needed_s:
-        raise OptionsError(
-            f"--cycles {parsed.cycles} takes {needed_s:.0f} s at least, the profile lasts {schedule.duration_s:.0f} s: "
-            "fewer cycles, a longer profile, or a smaller --load-compress"
-        )
-    return plan_cycles(parsed.cycles, *shards, flank_s=flank_s, room_s=room_s, seed=parsed.seed)
+def _plan(parsed: argparse.Namespace, schedule: Schedule, shards: tuple[int, int]) -> Plan:
+    pace = None if parsed.migration == "atomic" else parsed.slots_per_s
+    if parsed.cycles is None:
+        middle_s = cycles.JOINING_S + cycles.moving_s(shards, pace) / 2
+        moves = plan_reshard(schedule, parsed.reshard_at, shards[1], sham=True, middle_after_s=middle_s)
+        return Plan(tuple(moves), shards, parsed.migration, pace)
+    blocks = cycles.lay_out(parsed.cycles, parsed.seed, schedule, shards=shards, slots_per_s=pace)
+    return Plan(tuple(plan_cycles(blocks, shards)), shards, parsed.migration, pace, blocks)
 
 
 def _shards(text: str) -> tuple[int, int]:

@@ -42,7 +42,9 @@ class Here:
         self._options = options
         self._run_dir = run_dir
         self._screen = screen
-        self._resources: list[program.Resource] = []
+        self._declared: dict[int, list[program.Resource]] = {}
+        """By number of shards."""
+        self._started_at_unix_s: float | None = None
         self._stack: LocalStack | None = None
         self._observer: Observer | None = None
         self._emit: Emit | None = None
@@ -61,8 +63,11 @@ class Here:
     def up(self, moves: Sequence[Move]) -> None:
         """Start clusters, functions, master and workers as they are declared."""
         options = self._options
-        self._resources = program.declare(options.values, options.stack)
-        declared = declaration.read(self._resources)
+        # Both now: running the program takes a core for seconds, and moves are to start on time.
+        for count in options.plan.shards:
+            self._declared[count] = program.declare({**options.values, "shardCount": count}, options.stack)
+        program.refuse_other_changes(self._changes(options.plan.shards[1]))
+        declared = declaration.read(self._declared[options.plan.shards[0]])
         cache = declared.cache
         self._screen.say(
             f"starting {cache.shards} shard(s) x (1 + {cache.replicas}) nodes, the function and its listener, "
@@ -96,11 +101,12 @@ class Here:
             **({"LOAD_PROFILE": str(file)} if file else {}),
         }
 
-    def fill(self, moves: Sequence[Move]) -> None:
-        """Give the sham's slots as many keys as the application's will have when they move."""
-        if "sham" in self._running.clusters:
-            at_s = next(move.at_s for move in moves if move.kind == "real")
-            fill(self._running.clusters["sham"], self._options.schedule.count_before(at_s))
+    def fill(self, as_at_s: float) -> None:
+        """Fill the sham's cluster: each arrival until then adds a key to those that the application's has now."""
+        now_s = 0.0 if self._started_at_unix_s is None else self.now() - self._started_at_unix_s
+        schedule = self._options.schedule
+        coming = schedule.count_before(as_at_s) - schedule.count_before(now_s)
+        fill(self._running.clusters["sham"], self._running.cluster.keys() + coming)
 
     def start(self, emit: Emit) -> Started:
         """Start the load and the sampling of nodes and machine."""
@@ -112,7 +118,7 @@ class Here:
                 raise LoadError(f"the load has not begun within {_START_LIMIT_S:.0f} s of its start")
             self.sleep(self.poll_s)
             self._state = self._running.load.live() or {}
-        started_at_unix_s = float(self._state["started_at_unix_s"])
+        self._started_at_unix_s = started_at_unix_s = float(self._state["started_at_unix_s"])
         self._running.functions.run_starts(started_at_unix_s)
         self._observer = Observer(self._run_dir, started_at_unix_s, lambda: list(self._running.clusters.values()))
         self._observer.start()
@@ -179,16 +185,16 @@ class Here:
     def _play(self, move: Move, emit: Emit) -> None:
         """Declare and move; a sham does the same work, so that it costs this machine the same."""
         options = self._options
-        changed = program.changes(
-            self._resources, program.declare({**options.values, "shardCount": move.to}, options.stack)
-        )
-        program.refuse_other_changes(changed)
-        emit(f"{move.prefix}.declared", changed=sorted(changed))
+        emit(f"{move.prefix}.declared", changed=sorted(self._changes(move.to)))
 
         def emit_move(event: str, /, **fields: Any) -> None:
             emit(event if move.kind == "real" else f"sham.{event}", **fields)
 
         reshard(self._cluster_of(move), move.to, options.migration, emit_move, slots_per_s=options.slots_per_s)
+
+    def _changes(self, to: int) -> dict[str, list[str]]:
+        before, after = self._options.plan.shards
+        return program.changes(self._declared[before if to == after else after], self._declared[to])
 
     def _later_shams(self, move: Move) -> bool:
         return any(later.kind == "sham" and later.at_s > move.at_s for later in self._options.plan.moves)
@@ -230,6 +236,10 @@ class Here:
     def audit(self, sessions: Sequence[str]) -> Mapping[str, Any]:
         """Invoke the declared audit function."""
         return self._running.functions.invoke_audit({"sessions": list(sessions)})
+
+    def census(self) -> Mapping[str, Any]:
+        """Invoke the declared audit function."""
+        return self._running.functions.invoke_audit({"nodes": True})
 
     def _end_load(self) -> None:
         if self._observer is not None:

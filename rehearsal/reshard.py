@@ -1,39 +1,49 @@
 """Online resharding: what ElastiCache does when the number of shards changes, by the server's own commands.
 
 New shards join without slots; slots move with their keys while clients go on; shards without slots leave. Slots move
-in one of two ways:
+in one of three ways:
 
+- "batches": CLUSTER MIGRATESLOTS (Valkey 9) on a few slots at a time. The source keeps their keys until the slots
+  change their owner, all of a batch at once (rehearsal/jobs.py).
+- "atomic": the same with one job for all slots that go from one shard to another.
 - "slots": slot by slot. The target imports, the source migrates, keys go over with MIGRATE, then the slot changes its
   owner. Clients meet ASK for keys already gone, MOVED afterwards.
-- "atomic": CLUSTER MIGRATESLOTS (Valkey 9): the source sends a snapshot and then the changes, and all slots of a range
-  change their owner at once.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import groupby
-from typing import Any, Literal
+from typing import Literal
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from experiment.errors import ExperimentError
 from experiment.place import Emit
 from rehearsal.cluster import SLOTS, Cluster, Node
+from rehearsal.jobs import FailedTry, migrate
 
-Migration = Literal["slots", "atomic"]
+Migration = Literal["batches", "slots", "atomic"]
 
 _KEYS_A_MIGRATE = 100
 _MIGRATE_TIMEOUT_MS = 5000
 _TRIES = 3
-_ATOMIC_LIMIT_S = 600.0
 _PROGRESS_EVERY_S = 0.5
 # Every node writes nodes.conf after each round of its event loop that changed a slot: that is most of a move's cost,
 # and slots in flight together share it. CPU ms a slot, all nodes and this client (2 x (1 + 1) nodes, 2 cores, 300
 # slots/s): 4.5 with 1 in flight, 3.5 with 8, 2.4 with 16, 1.6 with 32, 2.0 with 64.
 _SLOTS_IN_FLIGHT = 32
+# Slots of one job of atomic migration. The server takes a snapshot, by a fork, and goes on with a job ten times a
+# second: one job takes 0.1 to 0.2 s whatever its size. Jobs one after the other, 300 slots/s asked for, the same nodes
+# and machine as above (busy: load 8 to 11), 25,000 keys in the cluster:
+#
+#     slots a job         1     8    16    32    64    96   128   256  | slot by slot
+#     slots/s reached     8    68   123   281   304   298   314   333  |  300
+#     CPU ms a slot    13.1   2.2   1.0   0.4   0.3   0.2   0.2   0.1  |  1.8
+#
+# 64 are the fewest that keep the pace.
+SLOTS_A_JOB = 64
 # Without a limit a move takes a whole core, which the application lacks on a machine with two.
 SLOTS_PER_S = 300.0
 
@@ -49,15 +59,6 @@ class SlotTransfer:
     source: int
     target: int
     slots: tuple[int, ...]
-
-    @property
-    def ranges(self) -> list[tuple[int, int]]:
-        """The slots as inclusive ranges."""
-        ranges: list[tuple[int, int]] = []
-        for _, group in groupby(enumerate(self.slots), key=lambda pair: pair[1] - pair[0]):
-            run = [slot for _, slot in group]
-            ranges.append((run[0], run[-1]))
-        return ranges
 
 
 def plan(owners: Mapping[int, int], shards: Sequence[int]) -> list[SlotTransfer]:
@@ -98,10 +99,10 @@ def plan(owners: Mapping[int, int], shards: Sequence[int]) -> list[SlotTransfer]
 def reshard(cluster: Cluster, to: int, migration: Migration, emit: Emit, *, slots_per_s: float = SLOTS_PER_S) -> None:
     """Change the number of shards of a cluster in use to `to`; returns when the last node has joined or left.
 
-    Emits `nodes.joined`, `slots.started`, `slots.progress`, `slots.finished`.
+    Emits `nodes.joined`, `slots.started`, `slots.progress`, `slots.retried`, `slots.finished`.
 
     Raises:
-        ReshardError: slots could not be moved.
+        ReshardError, MigrationError: slots could not be moved.
         ClusterError: nodes did not start or join.
     """
     count = len(cluster.shards)
@@ -111,17 +112,27 @@ def reshard(cluster: Cluster, to: int, migration: Migration, emit: Emit, *, slot
     remaining = [shard.number for shard in cluster.shards[:to]]
     moves = plan(cluster.owners(), remaining)
     total = sum(len(move.slots) for move in moves)
+    key_bytes = _key_bytes(cluster, moves)  # asked before: it would lengthen the move
     emit("slots.started", slots=total, **{"from": count, "to": to})
     keys = move_slots(
         cluster,
         moves,
         migration,
         lambda moved: emit("slots.progress", moved=moved, total=total),
+        lambda failure: emit("slots.retried", **asdict(failure)),
         slots_per_s=slots_per_s,
     )
-    emit("slots.finished", slots=total, keys=keys)
+    emit("slots.finished", slots=total, keys=keys, bytes=round(keys * key_bytes))
     if to < count:
         cluster.remove_shards(cluster.shards[to:])
+
+
+def _key_bytes(cluster: Cluster, moves: Sequence[SlotTransfer]) -> float:
+    """The mean size of a key that will move, from a sample at each source."""
+    primary = {shard.number: shard.primary for shard in cluster.shards}
+    sizes = [(primary[move.source].key_bytes(move.slots), len(move.slots)) for move in moves]
+    known = [(size, slots) for size, slots in sizes if size]
+    return sum(size * slots for size, slots in known) / max(1, sum(slots for _, slots in known))
 
 
 def move_slots(
@@ -129,34 +140,33 @@ def move_slots(
     moves: Sequence[SlotTransfer],
     migration: Migration,
     on_progress: Callable[[int], None],
+    on_retry: Callable[[FailedTry], None],
     *,
     slots_per_s: float = SLOTS_PER_S,
 ) -> int:
     """Move slots with their keys, online; returns the number of keys moved.
 
-    `on_progress` gets the number of slots moved so far, about twice a second. `slots_per_s` limits moves slot by slot;
-    an atomic move goes at the server's own speed.
+    `on_progress` gets the number of slots moved so far, about twice a second; `on_retry` each job of atomic migration
+    that failed and is tried again. `slots_per_s` limits all ways but "atomic", which goes at the server's own speed.
     """
     primary = {shard.number: shard.primary for shard in cluster.shards}
     keys = moved = 0
     last_report = time.monotonic()
     for move in moves:
         source, target = primary[move.source], primary[move.target]
-        if migration == "atomic":
-            keys += _move_atomically(source, target, move)
-            moved += len(move.slots)
-            on_progress(moved)
-            continue
-        others = [node for node in cluster.primaries if node not in (source, target)]
-        pace = _Pace(slots_per_s)
-        with ThreadPoolExecutor(_SLOTS_IN_FLIGHT, thread_name_prefix="slots") as pool:
-            counts = pool.map(partial(_move_in_turn, pace, source, target, others), enumerate(move.slots))
-            for count in counts:
-                keys += count
-                moved += 1
-                if time.monotonic() - last_report >= _PROGRESS_EVERY_S:
-                    last_report = time.monotonic()
-                    on_progress(moved)
+        if migration == "slots":
+            others = [node for node in cluster.primaries if node not in (source, target)]
+            steps = _slot_by_slot(source, target, others, move.slots, slots_per_s)
+        else:
+            size, pace = (SLOTS_A_JOB, slots_per_s) if migration == "batches" else (len(move.slots), None)
+            batches = [move.slots[first : first + size] for first in range(0, len(move.slots), size)]
+            steps = migrate(source, target, batches, slots_per_s=pace, on_retry=on_retry)
+        for slots, held in steps:
+            moved += slots
+            keys += held
+            if time.monotonic() - last_report >= _PROGRESS_EVERY_S:
+                last_report = time.monotonic()
+                on_progress(moved)
         on_progress(moved)
     cluster.wait_until_agreed()
     return keys
@@ -196,6 +206,16 @@ class _Pace:
         time.sleep(max(0.0, at_s - time.monotonic()))
 
 
+def _slot_by_slot(
+    source: Node, target: Node, others: Sequence[Node], slots: Sequence[int], slots_per_s: float
+) -> Iterator[tuple[int, int]]:
+    """Move slots one by one, some at the same time; yields 1 and the number of keys for each, in order."""
+    move = partial(_move_in_turn, _Pace(slots_per_s), source, target, others)
+    with ThreadPoolExecutor(_SLOTS_IN_FLIGHT, thread_name_prefix="slots") as pool:
+        for keys in pool.map(move, enumerate(slots)):
+            yield 1, keys
+
+
 def _move_in_turn(pace: _Pace, source: Node, target: Node, others: Sequence[Node], numbered: tuple[int, int]) -> int:
     index, slot = numbered
     pace.wait(index)
@@ -221,50 +241,3 @@ def _move_slot(source: Node, target: Node, others: Sequence[Node], slot: int) ->
         else:
             break
     return total
-
-
-def _move_atomically(source: Node, target: Node, move: SlotTransfer) -> int:
-    bounds = [bound for pair in move.ranges for bound in pair]
-    state = ""
-    for attempt in range(1, _TRIES + 1):
-        try:
-            source.cluster("MIGRATESLOTS", "SLOTSRANGE", *bounds, "NODE", target.id)
-            state = _await_migration(source)
-        except ResponseError as error:
-            if "unknown" in str(error).lower():
-                raise ReshardError(
-                    f"{source.name} ({source.address}) does not know CLUSTER MIGRATESLOTS (Valkey 9 does): "
-                    "use --migration slots"
-                ) from error
-            state = str(error)
-        if state == "success":
-            return sum(int(target.cluster("COUNTKEYSINSLOT", slot)) for slot in move.slots)
-        if attempt < _TRIES:
-            time.sleep(0.2 * attempt)
-    raise ReshardError(
-        f"{len(move.slots)} slots from {source.name} to {target.name} were not moved after {_TRIES} tries: {state}"
-    )
-
-
-def _await_migration(source: Node) -> str:
-    deadline = time.monotonic() + _ATOMIC_LIMIT_S
-    while time.monotonic() < deadline:
-        job = _latest_job(source.cluster("GETSLOTMIGRATIONS"))
-        state = job.get("state", "unknown")
-        if state in ("success", "failed", "canceled"):
-            return state if state == "success" else f"{state}: {job.get('message', '')}"
-        time.sleep(0.01)
-    return f"not finished within {_ATOMIC_LIMIT_S:.0f} s"
-
-
-def _latest_job(jobs: Any) -> dict[str, str]:
-    """The newest of GETSLOTMIGRATIONS' jobs (a list of flat name, value, name, value ... in RESP2), newest first."""
-    if not jobs:
-        return {}
-    job = jobs[0]
-    pairs = job.items() if isinstance(job, dict) else zip(job[::2], job[1::2], strict=True)
-    return {_text(name): _text(value) for name, value in pairs}
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -1,23 +1,19 @@
 """`python -m report RUN [--gate EXPR]...`: make the report of a run folder, and judge it by gates."""
 
-import argparse
+from contract.exits import EPILOG, INVALID, USAGE, Parser, end, watch
+
+if __name__ == "__main__":
+    watch("python -m report")
+
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from contract.runfolder import RunFolderError
 from report import gates
 from report.assemble import DEFAULT_GATES, build
 from report.compare import CompareError, compare
-
-USAGE = 64
-
-
-class _UsageParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Say what was wrong in one line; usage errors exit 64."""
-        self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+from report.escapes import terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,10 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(arguments: Sequence[str]) -> int:
-    parser = _UsageParser(
+    parser = Parser(
         prog="python -m report compare",
         description="Lay the charts of runs over each other, with a table of differences and of what was not alike.",
-        epilog="Exit codes: 0, or 2 if a run is INVALID, or 64 usage error.",
+        epilog=EPILOG,
     )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the run folders; the first is the base")
     parser.add_argument("--out", type=Path, default=Path("compare.html"), help="the file to write (compare.html)")
@@ -38,20 +34,24 @@ def _compare(arguments: Sequence[str]) -> int:
     try:
         result = compare(options.runs, options.out)
     except (RunFolderError, CompareError, OSError) as error:
-        sys.stderr.write(f"python -m report compare: {error}\n")
-        return USAGE
+        return _failed("python -m report compare", error)
     if result.unlike:
-        sys.stdout.write("The runs were not alike in:\n" + "".join(f"  {item}\n" for item in result.unlike))
-    sys.stdout.write("".join(f"INVALID: {name}\n" for name in result.invalid) + f"{result.html}\n")
+        sys.stdout.write("The runs were not alike in:\n" + "".join(f"  {terminal(item)}\n" for item in result.unlike))
+    sys.stdout.write("".join(f"INVALID: {terminal(name)}\n" for name in result.invalid) + f"{terminal(result.html)}\n")
     return result.exit_code
 
 
+def _failed(program: str, error: Exception) -> int:
+    """Say why there is no report: a usage error, or a file that could not be written."""
+    sys.stderr.write(f"{program}: {terminal(error)}\n")
+    return INVALID if isinstance(error, OSError) else USAGE
+
+
 def _report(arguments: Sequence[str]) -> int:
-    parser = _UsageParser(
+    parser = Parser(
         prog="python -m report",
         description="Report on a finished run folder: report.html, report.json, report.md and timeline.svg, in it.",
-        epilog="Exit codes: 0 valid and every gate held, 1 a gate failed, 2 the run is INVALID, 64 usage error. "
-        "`python -m report compare --help` compares runs.",
+        epilog=f"{EPILOG} `python -m report compare --help` compares runs.",
     )
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument(
@@ -70,11 +70,10 @@ def _report(arguments: Sequence[str]) -> int:
         texts = [] if options.no_gates else gates.read_gates(options.gates) if options.gates else None
         result = build(options.run, texts, added=options.gate)
     except (RunFolderError, gates.GateError, OSError) as error:
-        sys.stderr.write(f"python -m report: {error}\n")
-        return USAGE
-    sys.stdout.write(f"{result.verdict}\n{result.html}\n")
+        return _failed("python -m report", error)
+    sys.stdout.write(f"{result.verdict}\n{terminal(result.html)}\n")
     return result.exit_code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end("python -m report", main)

@@ -1,14 +1,14 @@
 """The report of one run folder, made and judged: `build` is all that other rooms call."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract.files import replace
 from contract.runfolder import TIMINGS
 from contract.runread import read_run
-from report import document, gates, page, picture, summary, verdict
+from report import document, escapes, gates, page, picture, summary, verdict
 from report.findings import examine
 
 DEFAULT_GATES = Path(__file__).resolve().parent.parent / "gates.txt"
@@ -52,9 +52,7 @@ def build(run_dir: Path, gate_texts: Sequence[str] | None = None, *, added: Sequ
 
     png = picture.draw(findings, run_dir)
     html = run_dir / "report.html"
-    html.write_text(page.render(report, findings, png), encoding="utf-8")
-    (run_dir / "report.md").write_text(summary.markdown(report), encoding="utf-8")
-    (run_dir / "report.json").write_text(
-        json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    replace(html, page.render(report, findings, png).encode())
+    replace(run_dir / "report.md", summary.markdown(report).encode())
+    replace(run_dir / "report.json", escapes.json_file(report).encode())
     return ReportResult(report["exit_code"], verdict.text(report), list(report["reasons"]), html, report)

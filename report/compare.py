@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.files import replace
 from contract.runread import mapping, read_run
 from report import compare_tables, standalone, verdict
 from report.charts.chart import LOOKS
@@ -37,11 +38,13 @@ def compare(folders: Sequence[Path], out: Path) -> CompareResult:
     """Write the comparison of the runs into the file `out`.
 
     Raises:
-        CompareError: fewer than two runs, or too many to tell apart.
+        CompareError: fewer than two runs, or too many to tell apart; no file can be written there.
         contract.runread.RunFolderError: a folder is no run folder.
     """
     if not 2 <= len(folders) <= MOST_RUNS:
         raise CompareError(f"compare takes 2 to {MOST_RUNS} runs, got {len(folders)}")
+    if out.is_dir() or not out.parent.is_dir():
+        raise CompareError(f"--out {out}: name a file, in a folder that exists")
     runs = [examine(read_run(folder)) for folder in folders]
     reports = [document(findings) for findings in runs]
     for report in reports:
@@ -63,7 +66,7 @@ def compare(folders: Sequence[Path], out: Path) -> CompareResult:
         rows=compare_tables.figure_rows(reports, series_of(runs)),
         cycles=compare_tables.cycle_rows(runs),
     )
-    out.write_text(page, encoding="utf-8")
+    replace(out, page.encode())
     return CompareResult(2 if invalid else 0, out, unlike, invalid)
 
 

@@ -1,6 +1,5 @@
 """The tables of a comparison: each figure of the runs with its difference to the first run's."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 from contract.runread import mapping
 from report import student
 from report.findings import Findings
-from report.formats import signed
+from report.formats import change, signed
+from report.inference import Conclusion
 
 
 @dataclass(frozen=True)
@@ -74,29 +74,33 @@ def _row(name: str, values: list[float | None], unit: str) -> FigureRow:
 
 
 def cycle_rows(runs: Sequence[Findings]) -> list[dict[str, str]]:
-    """For runs of cycles: each effect with its interval, and the difference to the first run's with its own."""
+    """For runs of cycles: the mean of each outcome's d with its interval, and the difference to the first run's.
+
+    An INVALID run's effect is not shown, and neither is a difference of estimates that have no interval.
+    """
     rows: list[dict[str, str]] = []
-    base = {(effect.series, effect.stat, effect.direction): effect for effect in runs[0].cycles}
-    if not all(findings.cycles for findings in runs):
-        return rows
-    for place, findings in enumerate(runs):
-        for effect in findings.cycles:
-            interval = effect.interval
-            if interval is None:
-                continue
+    found = [findings.cycles for findings in runs]
+    base = {} if found[0] is None or runs[0].reasons else {outcome.name: outcome for outcome in found[0].outcomes}
+    for place, (findings, cycles) in enumerate(zip(runs, found, strict=True)):
+        if cycles is None:
+            return []
+        for outcome in cycles.outcomes:
+            interval, other = outcome.conclusion.interval, base.get(outcome.name)
             row = {
-                "run": chr(ord("A") + place), "series": effect.series, "stat": effect.stat,
-                "direction": effect.direction or "all", "migration": effect.migration,
-                "effect": _interval(interval), "difference": "",
+                "run": chr(ord("A") + place), "name": outcome.name, "migration": cycles.migration,
+                "effect": "INVALID" if findings.reasons else _effect(outcome.conclusion, outcome.unit),
+                "difference": "",
             }  # fmt: skip
-            other = base.get((effect.series, effect.stat, effect.direction))
-            if place and other and other.interval:
-                row["difference"] = _interval(student.difference(interval, other.interval))
+            if place and interval and other and other.conclusion.interval and not findings.reasons:
+                between = student.difference(interval, other.conclusion.interval)
+                row["difference"] = _interval(between, outcome.unit)
             rows.append(row)
-    return sorted(rows, key=lambda row: (row["series"], row["stat"], row["direction"], row["run"]))
+    return sorted(rows, key=lambda row: (row["name"], row["run"]))
 
 
-def _interval(interval: student.Interval) -> str:
-    if math.isnan(interval.estimate):
-        return "-"
-    return f"{signed(interval.estimate)} ({signed(interval.low)} to {signed(interval.high)})"
+def _effect(found: Conclusion, unit: str) -> str:
+    return change(found.estimate, unit) if found.interval is None else _interval(found.interval, unit)
+
+
+def _interval(interval: student.Interval, unit: str) -> str:
+    return f"{change(interval.estimate, unit)} ({change(interval.low, unit, to=interval.high)})"

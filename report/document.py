@@ -12,7 +12,7 @@ from report.findings import Findings
 from report.moves import PlayedMove, is_cycles
 from report.windows import load_end_s
 
-FORMAT = 1
+FORMAT = 2
 WINDOWS = ("before", "during", "after")
 
 
@@ -37,7 +37,7 @@ def document(findings: Findings) -> dict[str, Any]:
         "phases": [_phase(run, place) for place in range(len(run.phases))],
         "reshard": _reshard(findings),
         "moves": [_played(run, move) for move in findings.moves],
-        "cycles": [effect.as_json() for effect in findings.cycles],
+        "cycles": None if findings.cycles is None else findings.cycles.as_json(),
         "audit": _audit(run),
         "failures": _failures(run),
         **({} if aws is None else {"aws": aws}),
@@ -134,6 +134,7 @@ def _played(run: Run, move: PlayedMove) -> dict[str, Any]:
         "duration_ms": None if move.duration_s is None else _rounded(move.duration_s * 1000),
         "slots": move.slots,
         "keys": move.keys,
+        "retried": move.retried,
         "stall_ms": None if stall is None else _rounded(stall.stall_ms),
         "slow": None if stall is None else stall.slow,
         "arrivals": None if stall is None else stall.arrivals,

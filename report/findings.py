@@ -23,7 +23,7 @@ class Findings:
     checks: Sequence[RunCheck]
     around: stalls.Around | None
     around_sham: stalls.Around | None
-    cycles: Sequence[cycles.CycleEffects]
+    cycles: cycles.CycleFindings | None
 
     @property
     def reasons(self) -> list[str]:
@@ -43,5 +43,5 @@ def examine(run: Run) -> Findings:
         checks=check_run(run, moves, windows),
         around=stalls.around(run, windows.move) if windows else None,
         around_sham=stalls.around(run, windows.sham) if windows and windows.sham else None,
-        cycles=cycles.analyse(run, moves) if is_cycles(moves) else [],
+        cycles=cycles.analyse(run, moves) if is_cycles(moves) else None,
     )

@@ -42,3 +42,22 @@ def quantity(value: object, unit: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return _NO_VALUE
     return f"{milliseconds(value)} ms" if unit == "ms" else f"{value:,.6g} {unit}".rstrip()
+
+
+UNITS = {"ms": "ms", "share": "percentage points", "arrivals": "arrivals"}
+
+
+def change(value: object, unit: str, *, to: object = None) -> str:
+    """A difference with its sign and unit, or two: of times in ms, of shares in percentage points, of arrivals."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _NO_VALUE
+    factor = 100 if unit == "share" else 1
+    figures = [signed(end) if unit == "ms" else f"{factor * end:+.3g}" for end in (value, to) if isinstance(end, float)]
+    return f"{' to '.join(figures)} {UNITS[unit]}"
+
+
+def p_value(value: object) -> str:
+    """A p-value with two digits; a dash where there is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return _NO_VALUE
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"

@@ -57,10 +57,13 @@ def metric(name: str, timings: Sequence[str]) -> tuple[Reading, Kind]:
     match = _NAME.fullmatch(name)
     scope, rest = (match["scope"] or "", match["metric"]) if match else ("", name)
     of_the_run = _of_the_run(timings)
+    of_cycles = _of_cycles(timings).get(name)
+    if of_cycles:
+        return _effect(name, of_the_run.get(name, ((), Kind.NUMBER))[0], *of_cycles[0]), of_cycles[1]
     keys, kind = _of_a_window(timings).get(rest) or (None if scope else of_the_run.get(rest)) or ((), Kind.NUMBER)
     if keys:
         return _look_up(name, scope, keys), kind
-    if rest in of_the_run:
+    if rest in of_the_run or rest in _of_cycles(timings):
         raise UnknownMetricError(f"no such metric; {rest} takes no scope, write {rest} alone")
     raise UnknownMetricError(f"no such metric; known are {_known(timings)}")
 
@@ -90,14 +93,54 @@ def _of_the_run(timings: Sequence[str]) -> Metrics:
     }
 
 
+def _of_cycles(timings: Sequence[str]) -> Metrics:
+    """The outcomes of a run of cycles, and which part of them: mean of d, or an end of its interval."""
+    kinds = {
+        **{f"{series}.{stat}": Kind.TIME for series in ("response", *timings) for stat in ("p50", "p90", "p99")},
+        "response.slow": Kind.RATIO,
+        "response.slow_arrivals": Kind.COUNT,
+    }
+    return {
+        f"effect.{outcome}{end}": ((outcome, end.removeprefix(".") or "estimate"), kind)
+        for outcome, kind in kinds.items()
+        for end in ("", ".low", ".high")
+    }
+
+
 def _known(timings: Sequence[str]) -> str:
     return (
         f"SERIES.STAT ({', '.join((*LATENCIES, *timings))}; {', '.join(_STATS)}) and {', '.join(_COUNTS)}, each also "
         "with run., before., during., after., control.before., control.during., control.after., phase.1. or "
         'phase."NAME". in front; and without any: audit.missing, audit.different, audit.checked, reshard.duration, '
         f"stall, effect.SERIES.STAT and aftermath.SERIES.STAT ({', '.join(effect.series_of(timings))}; "
-        f"{', '.join(effect.STATS)})"
+        f"{', '.join(effect.STATS)}), of cycles effect.OUTCOME, effect.OUTCOME.low and effect.OUTCOME.high "
+        "(response.slow, response.slow_arrivals, and p50, p90, p99 of response and the timings)"
     )
+
+
+def _effect(name: str, of_one_move: tuple[str, ...], outcome: str, part: str) -> Reading:
+    """An effect: the mean over the blocks of a run of cycles or an end of its interval, else that of the one move."""
+    single = _look_up(name, "", of_one_move)
+
+    def result(report: Mapping[str, Any]) -> Quantity:
+        cycles = mapping(report.get("cycles"))
+        if not cycles:
+            return single(report) if of_one_move else Quantity(None, f"{name} is known of cycles only")
+        found = mapping(mapping(cycles["outcomes"]).get(outcome))
+        value = found.get(part)
+        if isinstance(value, (int, float)):
+            return Quantity(float(value))
+        if not found:
+            why = f"cycles of {cycles['arrivals_a_window']} arrivals a window do not tell it"
+        elif cycles["problem"]:
+            why = str(cycles["problem"])
+        elif found["p"] is None:
+            why = "the primary outcome shows no effect, so the others are estimates alone; judge by the primary's ends"
+        else:
+            why = "the blocks do not differ, so there is no interval"
+        return Quantity(None, why)
+
+    return result
 
 
 def _look_up(name: str, scope: str, keys: tuple[str, ...]) -> Reading:

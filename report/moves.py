@@ -21,6 +21,9 @@ class PlayedMove:
     migration: str = ""
     slots: int | None = None
     keys: int | None = None
+    bytes: int | None = None
+    retried: int = 0
+    """Jobs of atomic migration that failed or were cancelled, and were tried again."""
     error: str = ""
 
     @property
@@ -48,6 +51,8 @@ def _moves_of(run: Run, kind: str, outer: str, inner: str) -> list[PlayedMove]:
         elif event.name == inner + "started":
             moves += [open_move] if open_move else []
             open_move = _started(kind, requested, event, migration)
+        elif event.name == inner + "retried" and open_move:
+            open_move = replace(open_move, retried=open_move.retried + 1)
         elif event.name == inner + "finished" and open_move:
             moves.append(_finished(open_move, event))
             open_move = requested = None
@@ -72,15 +77,22 @@ def _started(kind: str, requested: float | None, event: Event, migration: str) -
         finished_s=None,
         ended_s=None,
         cycle=_whole(event.fields.get("cycle")),
-        direction=str(event.fields.get("direction") or ""),
+        direction=_direction(event),
         migration=str(event.fields.get("migration") or migration),
         slots=_whole(event.fields.get("slots")),
     )
 
 
+def _direction(event: Event) -> str:
+    """Numbers of shards, such as `1->2`; empty when the run does not tell them."""
+    before, after = _whole(event.fields.get("from")), _whole(event.fields.get("to"))
+    told = "" if before is None or after is None else f"{before}->{after}"
+    return str(event.fields.get("direction") or told)
+
+
 def _finished(move: PlayedMove, event: Event) -> PlayedMove:
-    slots, keys = _whole(event.fields.get("slots")), _whole(event.fields.get("keys"))
-    return replace(move, finished_s=event.t_s, slots=move.slots if slots is None else slots, keys=keys)
+    slots, keys, size = (_whole(event.fields.get(name)) for name in ("slots", "keys", "bytes"))
+    return replace(move, finished_s=event.t_s, slots=move.slots if slots is None else slots, keys=keys, bytes=size)
 
 
 def _whole(value: object) -> int | None:

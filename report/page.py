@@ -9,6 +9,7 @@ from report.charts import aws, cycles, effect, percentiles
 from report.charts.chart import seconds_a_point
 from report.charts.timeline import shading, timeline
 from report.findings import Findings
+from report.mechanism import explained
 
 _SECTIONS = (
     ("trust", "Can it be trusted?"),
@@ -36,7 +37,7 @@ def render(report: Mapping[str, Any], findings: Findings, png: bytes) -> str:
         "pair_charts": effect.pairs(findings),
         "single_charts": effect.single_arrivals(findings),
         "aws_charts": aws.by_minute(findings),
-        "cycle_charts": cycles.effects_by_direction(findings),
+        "cycle_charts": cycles.by_block(findings),
         "percentile_charts": percentiles.of_one_run(findings),
     }
     return standalone.fill(
@@ -84,6 +85,7 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("target", f"{run.get('host', 'unknown')}, {run.get('connection', 'unknown')} connections"),
         ("time limit", f"{run.get('time_limit_s', 'unknown')} s"),
     ]
+    pairs.append(("how slots moved", explained(run.get("reshard")) or None))
     pairs += [(key.replace("_", " "), _flat(run[key])) for key in _TABLES if run.get(key)]
     return [(name, str(value)) for name, value in pairs if value is not None]
 

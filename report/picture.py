@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from PIL import Image
 
-from report import measures
+from contract.files import replace
+from report import escapes, measures
 from report.charts.chart import broken
 from report.findings import Findings
 
@@ -48,12 +49,14 @@ def draw(findings: Findings, folder: Path) -> bytes:
         axis.grid(visible=True, color="#e3e6e9", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.legend(loc="upper left", ncols=5, fontsize=8, frameon=False)
-    figure.suptitle(f"{run.text('id', run.path.name)[:80]}", fontsize=10, y=0.985, parse_math=False)
+    figure.suptitle(escapes.printable(run.text("id", run.path.name)[:80]), fontsize=10, y=0.985, parse_math=False)
     with mpl.rc_context({"svg.hashsalt": "report"}):
-        figure.savefig(folder / "timeline.svg", metadata={"Date": None})
+        drawing = BytesIO()
+        figure.savefig(drawing, format="svg", metadata={"Date": None})
+    replace(folder / "timeline.svg", drawing.getvalue())
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    (folder / "timeline.png").write_bytes(buffer.getvalue())
+    replace(folder / "timeline.png", buffer.getvalue())
     small = BytesIO()
     Image.open(buffer).convert("RGB").quantize(32).save(small, format="png", optimize=True)
     return small.getvalue()

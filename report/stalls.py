@@ -8,7 +8,7 @@ from contract.runread import Run
 from report.windows import PlayedMove
 
 SLOW_MS = 20.0
-"""An arrival whose response took longer is slow; a stall is a stretch in which a slow one was always waiting."""
+"""An arrival whose response took longer than `slow_ms` of run.json is slow; this where run.json has none."""
 SETTLE_S = 1.0
 """Arrivals planned up to this long after the move count too: the move may still delay them."""
 
@@ -30,6 +30,12 @@ class Around:
     stalled_arrivals: int
 
 
+def slow_ms(run: Run) -> float:
+    """The threshold over which a response of this run is slow."""
+    threshold = run.number("slow_ms", SLOW_MS)
+    return threshold if threshold > 0 else SLOW_MS
+
+
 def around(run: Run, move: PlayedMove) -> Around | None:
     """The arrivals planned from the start of the move to `SETTLE_S` after it; None when none were kept."""
     if move.finished_s is None:
@@ -45,7 +51,8 @@ def around(run: Run, move: PlayedMove) -> Around | None:
     # A failed arrival waited until its failure was known: one that was refused at once did not wait long.
     done = np.where(np.isfinite(kept.done_s[first:last]), kept.done_s[first:last], planned + limit_s)
     waited_ms = (done - planned) * 1000
-    slow = waited_ms > SLOW_MS
+    threshold = slow_ms(run)
+    slow = waited_ms > threshold
     stall_ms, stall_from, stalled = _longest_stall(planned[slow], done[slow])
     return Around(
         kind=move.kind,
@@ -54,7 +61,7 @@ def around(run: Run, move: PlayedMove) -> Around | None:
         arrivals=len(planned),
         failed=int((~ok).sum()),
         slow=int(slow.sum()),
-        slow_ms=SLOW_MS,
+        slow_ms=threshold,
         longest_ms=float(waited_ms.max()),
         stall_ms=stall_ms,
         stall_from_s=stall_from,

@@ -1,12 +1,11 @@
 """A page in one file that works from a mail attachment: template, style, data, plotly.js and script, nothing loaded.
 
-Text of the run folder comes from outside. It reaches the page only through the template's escaping, and the page's
-security policy lets no script run but the three written here, each named by its hash.
+Text of the run folder comes from outside. It reaches the page only through the template's escaping, and the charts only
+through `_chart_data`. The page's security policy lets no script run but the three written here, each named by its hash.
 """
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from report import formats
+from report import escapes, formats
 from report.charts.chart import Chart
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -23,7 +22,7 @@ _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 def fill(template: str, charts: Sequence[Chart], shading: Mapping[str, Any], **values: Any) -> str:
     """The page of a template, with the charts that its script draws."""
-    data = as_script_data(_chart_data(charts, shading))
+    data = escapes.script_data(_chart_data(charts, shading))
     script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
     values |= {
         "policy": _policy([data, _plotly(), script]),
@@ -41,6 +40,8 @@ def _chart_data(charts: Sequence[Chart], shading: Mapping[str, Any]) -> dict[str
     held: list[object] = []
 
     def shared(value: object) -> object:
+        if isinstance(value, str):
+            return escapes.chart_label(value)
         if isinstance(value, list):
             return [shared(inner) for inner in value]
         if not isinstance(value, dict):
@@ -53,13 +54,7 @@ def _chart_data(charts: Sequence[Chart], shading: Mapping[str, Any]) -> dict[str
             held.append(value)
         return {"array": arrays[key]}
 
-    return {"charts": [shared(chart.as_json()) for chart in charts], "shading": shading, "arrays": held}
-
-
-def as_script_data(value: object) -> str:
-    """JSON that can stand inside a script element: nothing in it can end the element or begin a comment."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return {"charts": [shared(chart.as_json()) for chart in charts], "shading": shared(shading), "arrays": held}
 
 
 def _policy(scripts: Sequence[str]) -> str:
@@ -82,6 +77,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
+        finalize=escapes.in_template,
         undefined=jinja2.ChainableUndefined,
         trim_blocks=False,
     )
@@ -90,4 +86,6 @@ def _environment() -> jinja2.Environment:
     environment.filters["dollars"] = formats.dollars
     environment.filters["mark"] = formats.mark
     environment.filters["quantity"] = formats.quantity
+    environment.filters["change"] = formats.change
+    environment.filters["p_value"] = formats.p_value
     return environment

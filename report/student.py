@@ -1,13 +1,16 @@
-"""Student's t and Welch's interval, without a statistics library: two formulas do not justify one."""
+"""Student's t, without a statistics library: one quantile does not justify one of 35 MB.
 
+benchmarks/coverage.py and the tests hold it against printed tables and simulation.
+"""
+
+import functools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference of means with its two-sided interval, degrees of freedom and standard error."""
+    """An estimate with its two-sided interval, degrees of freedom and standard error."""
 
     estimate: float
     low: float
@@ -16,38 +19,20 @@ class Interval:
     error: float
 
 
-def welch(one: Sequence[float], other: Sequence[float], confidence: float = 0.95) -> Interval | None:
-    """Mean of `one` less mean of `other`, the variances not taken to be equal; None with fewer than two of either."""
-    if len(one) < 2 or len(other) < 2:
-        return None
-    mean_one, error_one = _mean_and_error(one)
-    mean_other, error_other = _mean_and_error(other)
-    estimate = mean_one - mean_other
-    squared = error_one + error_other
-    if squared == 0:
-        return Interval(estimate, estimate, estimate, math.inf, 0.0)
-    degrees = squared**2 / (error_one**2 / (len(one) - 1) + error_other**2 / (len(other) - 1))
-    half = t_quantile((1 + confidence) / 2, degrees) * math.sqrt(squared)
-    return Interval(estimate, estimate - half, estimate + half, degrees, math.sqrt(squared))
+def interval(estimate: float, error: float, degrees: float, confidence: float = 0.95) -> Interval:
+    """The interval of an estimate whose standard error (above 0) has `degrees` of freedom."""
+    half = t_quantile((1 + confidence) / 2, degrees) * error
+    return Interval(estimate, estimate - half, estimate + half, degrees, error)
 
 
-def difference(one: Interval, other: Interval, confidence: float = 0.95) -> Interval:
-    """One Welch difference less another from other data, their variances added (Welch and Satterthwaite again)."""
-    estimate = one.estimate - other.estimate
-    squared = one.error**2 + other.error**2
-    if squared == 0:
-        return Interval(estimate, estimate, estimate, math.inf, 0.0)
+def difference(one: Interval, other: Interval) -> Interval:
+    """One estimate less another from other data: the variances add, the degrees of freedom are Satterthwaite's."""
+    estimate, squared = one.estimate - other.estimate, one.error**2 + other.error**2
     degrees = squared**2 / (one.error**4 / one.degrees + other.error**4 / other.degrees)
-    half = t_quantile((1 + confidence) / 2, degrees) * math.sqrt(squared)
-    return Interval(estimate, estimate - half, estimate + half, degrees, math.sqrt(squared))
+    return interval(estimate, math.sqrt(squared), degrees)
 
 
-def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and the variance of the mean."""
-    mean = math.fsum(values) / len(values)
-    return mean, math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values)
-
-
+@functools.cache
 def t_quantile(probability: float, degrees: float) -> float:
     """The value that Student's t stays below with `probability` (over one half), by bisection."""
     low, high = 0.0, 1.0

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from report import verdict
+from report.escapes import markdown as escaped
 from report.formats import milliseconds, quantity
-
-_ESCAPES = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]<>|#~$!&@"} | {ord(sign): " " for sign in "\r\n\t"}
+from report.mechanism import explained
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -14,13 +14,10 @@ def markdown(report: Mapping[str, Any]) -> str:
     state = verdict.STATES[verdict.state(report)]
     lines = [f"### {state}: {escaped(report['id'])}", ""]
     lines += [escaped(sentence) + "  " for sentence in report["verdict"]]
-    lines += ["", *_comparison(report["reshard"], report["timings"]), *_gates(report), *_checks(report)]
+    way = explained(report["run"].get("reshard"))
+    lines += ["", *([f"How slots moved: {escaped(way)}", ""] if way else [])]
+    lines += [*_comparison(report["reshard"], report["timings"]), *_gates(report), *_checks(report)]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def escaped(text: object) -> str:
-    """Text that Markdown shows as it is."""
-    return str(text).translate(_ESCAPES)
 
 
 def _comparison(reshard: Mapping[str, Any] | None, timings: Sequence[str]) -> list[str]:

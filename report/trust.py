@@ -9,8 +9,10 @@ from report.checks import (
     delivery,
     described,
     machines,
+    nodes,
     order,
     planned,
+    programs,
     promises,
     recorded,
     single,
@@ -18,6 +20,7 @@ from report.checks import (
 )
 from report.checks.check import RunCheck
 from report.checks.compared import stretches
+from report.checks.sham_work import sham_work
 from report.moves import PlayedMove
 from report.windows import MoveWindows
 
@@ -37,16 +40,20 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         *delivery.schedule(run),
         *delivery.lag(run, compared),
         *machines.saturation(run, windows, compared),
+        *programs.others(run, windows),
         *machines.environments(run),
+        *machines.cold_starts(run, moves, windows),
         *recorded.recorded(run, compared),
         *stayed.nodes_stayed(run, compared),
         *stayed.workers_stayed(run, compared),
         *delivery.audit(run),
+        *nodes.agree(run),
         *machines.clocks(run),
     ]
     if windows is not None:
         checks += comparison.pairs(run, windows)
         checks += comparison.sham(run, windows)
         checks += comparison.room(windows)
+    checks += sham_work(run, moves)
     checks += comparison.moves_ended(run, moves)
     return checks

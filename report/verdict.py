@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contract.histograms import LATENCIES
-from report import gates
+from report import cycles_verdict, escapes, gates
 from report.formats import quantity
+from report.mechanism import WAYS, retries
 
 STATES = {"valid": "VALID", "failed": "GATE FAILED", "invalid": "INVALID"}
 
@@ -24,9 +25,9 @@ def state(report: Mapping[str, Any]) -> str:
 
 def text(report: Mapping[str, Any]) -> str:
     """The verdict for a terminal: why the run is INVALID a line each, then the sentences."""
-    first, *others = report["verdict"]
-    reasons = [f"  - {reason}" for reason in report["reasons"]]
-    return "\n".join([first, *reasons, " ".join(others)] if reasons else [" ".join(report["verdict"])])
+    first, *others = map(escapes.terminal, report["verdict"])
+    reasons = [f"  - {escapes.terminal(reason)}" for reason in report["reasons"]]
+    return "\n".join([first, *reasons, " ".join(others)] if reasons else [" ".join([first, *others])])
 
 
 def sentences(report: Mapping[str, Any]) -> list[str]:
@@ -37,11 +38,12 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
         checks = f"{failed} check{'' if failed == 1 else 's'} of this run failed"
         said.append(f"INVALID: {checks}, so its latencies must not be quoted.")
     if report["cycles"]:
-        said += _cycles(report["cycles"], report["moves"])
+        said += cycles_verdict.sentences(report, WAYS.get(report["cycles"]["migration"] or "", ""))
     elif report["reshard"] is None:
         said.append("No slots moved in this run, so it says nothing about resharding.")
     else:
         said += _reshard(report["reshard"])
+    said += retries(report["moves"])
     said.append(_survival(report))
     # An INVALID run's latencies must not be quoted: its gates are named without what they measured.
     failed = [
@@ -88,9 +90,6 @@ def _shards(report: Mapping[str, Any]) -> str:
     return "The reshard"
 
 
-_WAYS = {"slots": ", slot by slot", "atomic": ", by atomic slot migration"}
-
-
 def _reshard(reshard: Mapping[str, Any]) -> list[str]:
     if reshard["error"]:
         return [f"{_shards(reshard)} failed: {reshard['error']}."]
@@ -101,7 +100,7 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
             f"{_shards(reshard)} began; slots were still moving at the record's end, so there are no seconds after it."
         ]
     slots = f"{reshard['slots']:,} slots" if reshard["slots"] is not None else "slots"
-    way = _WAYS.get(reshard["migration"] or "", "")
+    way = WAYS.get(reshard["migration"] or "", "")
     said = [f"{_shards(reshard)} moved {slots} in {_time(reshard['duration_ms'])}{way}."]
     if not reshard["under_load"]:
         said.append(
@@ -131,50 +130,6 @@ def _reshard(reshard: Mapping[str, Any]) -> list[str]:
 
 def _in_the_sham(stall: Mapping[str, Any] | None) -> str:
     return f" ({_time(stall['stall_ms'])} in the sham)" if stall else ""
-
-
-def _cycles(effects: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]]) -> list[str]:
-    first = effects[0]
-    way = _WAYS.get(first["migration"] or "", "")
-    said: list[str] = []
-    real, sham = ([move for move in moves if move["kind"] == kind] for kind in ("real", "sham"))
-    took = sorted(move["duration_ms"] for move in real if move["duration_ms"] is not None)
-    if took:
-        durations = _time(took[0]) if len(took) == 1 else f"{_time(took[0])} to {_time(took[-1])} each"
-        said.append(f"Slots moved {len(took)} times{way}, {durations}{_worst_stall(real, sham)}.")
-    count = f"{first['real_moves']} real moves against {first['sham_moves']} shams"
-    lead = "Effect of a move, with its 95 % interval" if first["headline"] else (
-        "Effect of a move, with an interval of too few moves for a headline"
-    )  # fmt: skip
-    by_stat = {stat: _effects_on(stat, effects) for stat in ("p99", "p50")}
-    if not any(by_stat.values()):
-        return [*said, f"{count}: too few for an interval."]
-    told = ". ".join(f"On {stat}: {', '.join(parts)}" for stat, parts in by_stat.items() if parts)
-    return [*said, f"{lead}, from {count}. {told}."]
-
-
-def _worst_stall(real: Sequence[Mapping[str, Any]], sham: Sequence[Mapping[str, Any]]) -> str:
-    worst, worst_sham = (
-        max((move["stall_ms"] for move in moves if move["stall_ms"] is not None), default=None)
-        for moves in (real, sham)
-    )
-    if worst is None:
-        return ""
-    beside = "" if worst_sham is None else f" ({_time(worst_sham) if worst_sham else 'none'} in the shams)"
-    return f"; the longest stall around one was {_time(worst)}{beside}" if worst else f"; no stall{beside}"
-
-
-def _effects_on(stat: str, effects: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Read, write and connection: each effect in ms over all moves, in brackets its interval."""
-    by_series = {
-        effect["series"]: effect for effect in effects if (effect["stat"], effect["direction"]) == (stat, "all")
-    }
-    return [
-        f"{series} {_figures(effect['effect_ms'], '+')} ms "
-        f"({_figures(effect['low_ms'], '+')} to {_figures(effect['high_ms'], '+')})"
-        for series in reversed(by_series)
-        if series not in LATENCIES and (effect := by_series.get(series)) is not None and effect["effect_ms"] is not None
-    ]
 
 
 def _survival(report: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
 
+from contract.exits import DEFECT, OK, USAGE, end
+
 ONLY_CI = ("rehearsal", "image", "engine", "browser")
 # Tests wait for processes most of the time, so twice as many run as there are cores.
 WORKERS = 2 * (os.cpu_count() or 2)
@@ -23,6 +25,7 @@ WORKERS = 2 * (os.cpu_count() or 2)
 # would compile all that it imports.
 BYTECODE = Path(__file__).resolve().parent.parent / "build" / "bytecode"
 NO_TESTS = 5  # pytest's exit code when nothing was selected
+CODES = {3: DEFECT, 4: USAGE}  # pytest's own for an error of its own and for a wrong option; 1 and 2 mean the same
 
 
 def run(words: list[str], report: Path) -> tuple[int, Counter[str]]:
@@ -64,8 +67,9 @@ def main(words: list[str]) -> int:
     passed = total["tests"] - failed - total["skipped"]
     outcome = [f"{failed} failed"] * (failed > 0) + [f"{passed} passed", f"{total['skipped']} skipped"]
     print(f"===== {', '.join(outcome)} in {time.monotonic() - started:.0f}s, both parts together =====")
-    return next((code for code in codes if code), 0)
+    code = next((code for code in codes if code), OK)
+    return CODES.get(code, code)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end("python -m tests", lambda: main(sys.argv[1:]))

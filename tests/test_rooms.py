@@ -41,7 +41,7 @@ def imports(room: str) -> dict[Path, set[str]]:
     """The first words of what each file of a room imports."""
     top = ROOT / room
     files = [top] if top.is_file() else sorted(top.rglob("*.py"))
-    found: dict[Path, set[str]] = {}
+    imported: dict[Path, set[str]] = {}
     for file in files:
         names: set[str] = set()
         for node in ast.walk(ast.parse(file.read_text())):
@@ -49,8 +49,8 @@ def imports(room: str) -> dict[Path, set[str]]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 names.add(node.module.split(".")[0])
-        found[file.relative_to(ROOT)] = names
-    return found
+        imported[file.relative_to(ROOT)] = names
+    return imported
 
 
 @pytest.mark.parametrize("room", sorted(ALLOWED))
@@ -70,8 +70,8 @@ def test_a_room_keeps_out_the_libraries_of_others(room: str) -> None:
 
     contract's readers, which only the report uses, may have numpy.
     """
-    found = {str(file): sorted(names & LIBRARIES[room]) for file, names in imports(room).items()}
-    assert {file: names for file, names in found.items() if names} == {}
+    unwanted = {str(file): sorted(names & LIBRARIES[room]) for file, names in imports(room).items()}
+    assert {file: names for file, names in unwanted.items() if names} == {}
 
 
 # What ties the generator to Locust; the rest of loadgen/ knows nothing of it.
@@ -105,15 +105,15 @@ def test_the_load_image_has_no_numpy() -> None:
 
 def modules_of_contract(file: Path) -> set[str]:
     """The modules of contract/ that a file imports."""
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "contract":
-            found |= {f"contract.{alias.name}" for alias in node.names}
+            modules |= {f"contract.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("contract."):
-            found.add(node.module)
+            modules.add(node.module)
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.startswith("contract.")}
-    return found
+            modules |= {alias.name for alias in node.names if alias.name.startswith("contract.")}
+    return modules
 
 
 def test_locust_is_no_package() -> None:

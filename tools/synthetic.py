@@ -13,6 +13,7 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
+from contract.files import replace_json
 from contract.histograms import Latencies
 from contract.profiles import parse
 from contract.runfolder import (
@@ -29,7 +30,6 @@ from contract.runfolder import (
     append_line,
     iso_utc,
     update_run,
-    write_json,
 )
 from contract.schedule import Schedule
 
@@ -57,7 +57,10 @@ class Planted:
 
 @dataclass(frozen=True)
 class Synthetic:
-    """The run to make. Rates are arrivals per second at a phase's two ends."""
+    """The run to make. Rates are arrivals per second at a phase's two ends.
+
+    `level_us` is what the response takes longer in each second, whatever moves.
+    """
 
     phases: Sequence[tuple[str, float, float, float]] = (
         ("Warm up", 60, 20, 80),
@@ -66,10 +69,12 @@ class Synthetic:
     )
     moves: Sequence[Planted] = (Planted("sham", 12, 10, 40), Planted("real", 102, 10, 140))
     stalls: Sequence[tuple[float, float]] = ()
+    level_us: Sequence[float] = ()
     failures: Sequence[tuple[float, str, str]] = ()
     lead_s: float = 2.0
     ended: str = "finished"
     seed: int = 7
+    poisson_seed: int | None = None
     timings: Sequence[str] = TIMINGS
     profile: str = "synthetic"
     run: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -88,7 +93,9 @@ def schedule_of(spec: Synthetic) -> Schedule:
         f"rampTo: {high / scale:.6f}}}\n"
         for name, length, low, high in spec.phases
     ]
-    return Schedule(parse("phases:\n" + "".join(lines), name=spec.profile, scale=scale, compress=compress))
+    drawn = "" if spec.poisson_seed is None else f"arrivals: poisson\nseed: {spec.poisson_seed}\n"
+    text = drawn + "phases:\n" + "".join(lines)
+    return Schedule(parse(text, name=spec.profile, scale=scale, compress=compress))
 
 
 def cycles(
@@ -150,12 +157,12 @@ def write(folder: Path, spec: Synthetic) -> Path:
     _write_servers(folder, spec)
     (folder / "audit.json").write_text(
         f'{{"complete": true, "acknowledged": {len(good)}, "checked": {len(good)}, "missing": 0, "different": 0, '
-        f'"examples": [], "seconds": 1.5}}\n',
+        f'"examples": [], "seconds": 1.5, "nodes": {{"keys": {len(good)}, "problems": []}}}}\n',
         encoding="utf-8",
     )
     if spec.run.get("where") == "aws":
         sent = {name: (folder / name).stat().st_size for name in GROWING if (folder / name).exists()}
-        write_json(folder / EVIDENCE, {"files": sent, "whole": True, "problems": []})
+        replace_json(folder / EVIDENCE, {"files": sent, "whole": True, "problems": []})
     return folder
 
 
@@ -168,6 +175,8 @@ def _latencies(spec: Synthetic, planned: Floats, random: np.random.Generator) ->
             values[inside] += move.added_us
     lag = random.gamma(4, 40.0, count)
     service = sum(timings.values(), np.zeros(count)) + random.gamma(9, 60.0, count)
+    if spec.level_us:
+        service += np.asarray(spec.level_us)[planned.astype(np.int64)]
     response = lag + service
     for start, length in spec.stalls:
         waits = (planned >= start) & (planned < start + length)
@@ -199,7 +208,13 @@ def _run_json(spec: Synthetic, schedule: Schedule) -> dict[str, object]:
         "connection": "new",
         "timings": spec.timings,
         "scenarios": SCENARIOS,
-        "profile": {"name": spec.profile, "text": text, "arrivals": "uniform", "seed": 0, "phases": phases},
+        "profile": {
+            "name": spec.profile,
+            "text": text,
+            "arrivals": schedule.profile.arrivals,
+            "seed": schedule.profile.seed,
+            "phases": phases,
+        },
         "scale": 1.0,
         "compress": 1.0,
         "workers": 3,
@@ -278,6 +293,8 @@ def _write_events(folder: Path, spec: Synthetic) -> None:
         (-1.9, "epoch.started", {"epoch": 1, "workers": len(WORKERS)}),
         (0.0, "run.started", {}),
     ]
+    if "warmed" in spec.run:
+        lines.append((-1.0, "environments.warmed", cast("Mapping[str, object]", spec.run["warmed"])))
     for move in spec.moves:
         outer, inner = ("reshard.", "") if move.kind == "real" else ("sham.", "sham.")
         end = move.start_s + move.length_s
@@ -314,7 +331,7 @@ def _write_servers(folder: Path, spec: Synthetic) -> None:
         append_line(
             folder,
             "server.jsonl",
-            {"t_s": t_s, "node": "machine", "cpu_busy": 0.4, "memory_available_bytes": 9_000_000_000},
+            {"t_s": t_s, "node": "machine", "cpu_busy": 0.4, "cpu_own": 0.35, "memory_available_bytes": 9_000_000_000},
         )
         append_line(
             folder,

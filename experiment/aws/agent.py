@@ -22,14 +22,6 @@ _NOT_CONNECTED = frozenset({"TargetNotConnected", "TargetNotConnectedException"}
 
 
 @dataclass(frozen=True)
-class _AgentState:
-    """SSM's name of the container once its agent runs; before that, what keeps it from running."""
-
-    target: str = ""
-    instead: str = ""
-
-
-@dataclass(frozen=True)
 class MasterSession:
     """An SSM session: its target, and the answer that the session-manager-plugin needs."""
 
@@ -50,31 +42,34 @@ def session(
     """A port-forwarding session to the master, once its task runs and its agent is connected."""
     until = cloud.clock() + limit_s
     while True:
-        agent = _look(cloud, cluster, service, step)
-        if agent.target:
-            answer = _start(cloud, agent.target, step, ports)
+        target, instead = _look(cloud, cluster, service, step)
+        if target:
+            answer = _start(cloud, target, step, ports)
             if answer is not None:
-                return MasterSession(agent.target, answer)
-            agent = _AgentState(instead=f"its {_AGENT} is RUNNING, but SSM says that {agent.target} is not connected")
+                return MasterSession(target, answer)
+            instead = f"its {_AGENT} is RUNNING, but SSM says that {target} is not connected"
         if cloud.clock() >= until:
             raise StepError(
                 step,
                 f"service {service}",
-                f"no session to its master within {limit_s:.0f} s: {agent.instead}",
+                f"no session to its master within {limit_s:.0f} s: {instead}",
                 "see the service's events in the ECS console, and whether the tasks reach the internet (NAT gateway); "
                 "then run the same command again",
             )
-        say(f"waiting for the master: {agent.instead}")
+        say(f"waiting for the master: {instead}")
         cloud.sleep(EVERY_S)
 
 
-def _look(cloud: Cloud, cluster: str, service: str, step: str) -> _AgentState:
-    """Look for the running agent. Ids change with every task, so each look begins with the list of tasks."""
+def _look(cloud: Cloud, cluster: str, service: str, step: str) -> tuple[str, str]:
+    """SSM's name of the container once its agent runs, and before that what keeps it from running.
+
+    Ids change with every task, so each look begins with the list of tasks.
+    """
     resource = f"service {service}"
     with asking(step, resource, "ecs:ListTasks"):
         tasks = cloud.ecs.list_tasks(cluster=cluster, serviceName=service, desiredStatus="RUNNING")["taskArns"]
     if not tasks:
-        return _AgentState(instead="no task is running")
+        return "", "no task is running"
     with asking(step, resource, "ecs:DescribeTasks"):
         described = cloud.ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]
     instead = "ECS does not know its task yet"
@@ -91,11 +86,11 @@ def _look(cloud: Cloud, cluster: str, service: str, step: str) -> _AgentState:
         agents = [agent for agent in masters[0].get("managedAgents", []) if agent.get("name") == _AGENT]
         if agents and agents[0].get("lastStatus") == "RUNNING":
             arn = task.get("taskArn", "")
-            return _AgentState(target=f"ecs:{cluster}_{arn.rsplit('/', 1)[-1]}_{masters[0].get('runtimeId')}")
+            return f"ecs:{cluster}_{arn.rsplit('/', 1)[-1]}_{masters[0].get('runtimeId')}", ""
         reason = agents[0].get("reason") if agents else None
         state = agents[0].get("lastStatus", "unknown") if agents else "not listed"
         instead = f"its {_AGENT} is {state}" + (f" ({reason})" if reason else "")
-    return _AgentState(instead=instead)
+    return "", instead
 
 
 def _start(cloud: Cloud, target: str, step: str, ports: dict[str, list[str]]) -> dict[str, Any] | None:

@@ -3,19 +3,17 @@
 recorder/shipper.py writes them. A segment's key names the bytes it holds, which is enough to find a gap in a file.
 """
 
-import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
-
-from botocore.exceptions import ClientError
+from typing import Any
 
 from contract import growing, runfolder
 from experiment.aws.asking import asking
 from experiment.aws.cloud import Cloud
 from experiment.errors import StepError, UsageError
+from recorder.shipper import get_json
 
 _SEGMENT = re.compile(r"(?P<name>[\w.-]+)/(?P<start>\d{16})-(?P<end>\d{16})")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-.+")
@@ -110,18 +108,10 @@ class RunBucket:
         """A small JSON object; None when there is none."""
         with asking(self._step, f"s3://{self.bucket}/{key}", "s3:GetObject"):
             try:
-                body = self._cloud.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-            except ClientError as error:
-                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
-                    return None
-                raise
-        try:
-            value: Any = json.loads(body)
-        except ValueError as error:
-            raise StepError(
-                self._step, f"s3://{self.bucket}/{key}", f"not JSON: {error}", "see who else writes into this bucket"
-            ) from None
-        return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+                return get_json(self._cloud.s3, self.bucket, key)
+            except ValueError as error:
+                todo = "see who else writes into this bucket"
+                raise StepError(self._step, f"s3://{self.bucket}/{key}", f"not JSON: {error}", todo) from None
 
     def listing(self, run_id: str) -> Listing:
         """Every object of a run, over as many pages as there are."""

@@ -53,11 +53,29 @@ class ClockOffset:
         return abs(self.seconds) - self.uncertainty_s > 1.0
 
 
+def _client(service: str) -> Any:
+    """An attribute of `Cloud` that is the service's boto3 client."""
+    return property(lambda cloud: cloud.client(service))
+
+
 class Cloud:
     """One region of one account.
 
     Creates clients on first use, and again after `renew`, which reads profiles and environment again.
     """
+
+    balancers: "ElasticLoadBalancingv2Client" = _client("elbv2")
+    cloudwatch: "CloudWatchClient" = _client("cloudwatch")
+    ec2: "EC2Client" = _client("ec2")
+    ecs: "ECSClient" = _client("ecs")
+    elasticache: "ElastiCacheClient" = _client("elasticache")
+    functions: "LambdaClient" = _client("lambda")
+    pricing: "PricingClient" = _client("pricing")
+    quotas: "ServiceQuotasClient" = _client("service-quotas")
+    s3: "S3Client" = _client("s3")
+    ssm: "SSMClient" = _client("ssm")
+    sts: "STSClient" = _client("sts")
+    tagging: "ResourceGroupsTaggingAPIClient" = _client("resourcegroupstaggingapi")
 
     def __init__(
         self,
@@ -72,7 +90,7 @@ class Cloud:
         self.profile = profile
         self.clock = clock
         self.sleep = sleep
-        self._given = dict(clients or {})
+        self._stubs = dict(clients or {})
         self._clients: dict[str, Any] = {}
         self._session: boto3.Session | None = None
         self._making = threading.Lock()
@@ -94,8 +112,8 @@ class Cloud:
 
     def client(self, name: str) -> Any:
         """A boto3 client by its service's name."""
-        if name in self._given:
-            return self._given[name]
+        if name in self._stubs:
+            return self._stubs[name]
         with self._making:  # clients are thread-safe, the session that makes them is not
             if name not in self._clients:
                 config = _INVOKE_CONFIG if name == "lambda" else CONFIG
@@ -103,66 +121,6 @@ class Cloud:
                 with asking("credentials", f"service {name}"):
                     self._clients[name] = self.session.client(name, region_name=region, config=config)  # type: ignore[call-overload] - the name is the caller's
             return self._clients[name]
-
-    @property
-    def s3(self) -> "S3Client":
-        """Amazon S3."""
-        return self.client("s3")
-
-    @property
-    def elasticache(self) -> "ElastiCacheClient":
-        """Amazon ElastiCache."""
-        return self.client("elasticache")
-
-    @property
-    def cloudwatch(self) -> "CloudWatchClient":
-        """CloudWatch metrics."""
-        return self.client("cloudwatch")
-
-    @property
-    def ecs(self) -> "ECSClient":
-        """Amazon ECS."""
-        return self.client("ecs")
-
-    @property
-    def ec2(self) -> "EC2Client":
-        """Amazon EC2: addresses and networks."""
-        return self.client("ec2")
-
-    @property
-    def balancers(self) -> "ElasticLoadBalancingv2Client":
-        """Elastic Load Balancing."""
-        return self.client("elbv2")
-
-    @property
-    def functions(self) -> "LambdaClient":
-        """AWS Lambda."""
-        return self.client("lambda")
-
-    @property
-    def pricing(self) -> "PricingClient":
-        """The Price List API."""
-        return self.client("pricing")
-
-    @property
-    def quotas(self) -> "ServiceQuotasClient":
-        """Service Quotas."""
-        return self.client("service-quotas")
-
-    @property
-    def ssm(self) -> "SSMClient":
-        """Systems Manager."""
-        return self.client("ssm")
-
-    @property
-    def sts(self) -> "STSClient":
-        """Who is asking."""
-        return self.client("sts")
-
-    @property
-    def tagging(self) -> "ResourceGroupsTaggingAPIClient":
-        """Resources by tag."""
-        return self.client("resourcegroupstaggingapi")
 
     def measure_clock(self) -> ClockOffset:
         """Compare this machine's clock with AWS's, from the Date of an answer (whole seconds)."""

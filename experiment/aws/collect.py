@@ -103,6 +103,6 @@ def _from_cloudwatch(
     try:
         dns_name = exports.get("albDnsName")
         balancer = metrics.balancer_suffix(cloud, str(dns_name)) if dns_name else None
-        metrics.keep(cloud, folder, metrics.wanted(nodes, functions, balancer), run)
+        metrics.keep(cloud, folder, metrics.of_stack(nodes, functions, balancer), run)
     except StepError as error:
         lack(metrics.METRICS_FILE, error)

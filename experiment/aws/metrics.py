@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from experiment.aws.asking import asking
 from experiment.aws.cloud import Cloud
 from experiment.errors import StepError
 from recorder.cachegroup import PERIOD_S, Group, ServerRows, metric_queries, metric_values
+from recorder.cachewatch import metric_results
 
 # A minute's values arrive one to three minutes later (recorder/cachegroup.py).
 PUBLISHED_S = 180.0
 METRICS_FILE = runfolder.METRICS
-_QUERIES_PER_CALL = 500  # GetMetricData's limit
 # What the original's dashboard showed and server.jsonl does not hold.
 _FUNCTION = {
     "Invocations": "Sum",
@@ -77,7 +77,7 @@ def balancer_suffix(cloud: Cloud, dns_name: str) -> str | None:
     return arns[0].partition(":loadbalancer/")[2] if arns else None
 
 
-def wanted(nodes: Iterable[str], functions: Iterable[str], balancer: str | None) -> list[Metric]:
+def of_stack(nodes: Iterable[str], functions: Iterable[str], balancer: str | None) -> list[Metric]:
     """Every metric that is kept beside server.jsonl."""
     metrics = [
         Metric("AWS/Lambda", name, (("FunctionName", function),), statistic)
@@ -98,18 +98,9 @@ def wanted(nodes: Iterable[str], functions: Iterable[str], balancer: str | None)
 
 
 def ask(cloud: Cloud, queries: Sequence[dict[str, Any]], start: float, end: float) -> list[dict[str, Any]]:
-    """GetMetricData over as many calls and pages as it takes; the same query may be in several results."""
-    results: list[dict[str, Any]] = []
+    """The queries' results; a query that CloudWatch could not answer is an error."""
     with asking("collect", "CloudWatch metrics", "cloudwatch:GetMetricData"):
-        for at in range(0, len(queries), _QUERIES_PER_CALL):
-            pages = cloud.cloudwatch.get_paginator("get_metric_data").paginate(
-                MetricDataQueries=list(queries[at : at + _QUERIES_PER_CALL]),  # type: ignore[arg-type] - plain dictionaries
-                StartTime=datetime.fromtimestamp(start, UTC),
-                EndTime=datetime.fromtimestamp(end, UTC),
-                ScanBy="TimestampAscending",
-            )
-            for page in pages:
-                results += page["MetricDataResults"]  # type: ignore[arg-type] - read as plain dictionaries
+        results = metric_results(cloud.cloudwatch, queries, start, end)
     failed = sorted({result["StatusCode"] for result in results} & {"InternalError", "Forbidden"})
     if failed:
         raise StepError("collect", "CloudWatch metrics", f"queries ended as {', '.join(failed)}", "collect once more")

@@ -60,8 +60,8 @@ class Aws:
         self._screen.say(", ".join(f"{count} {kind}" for kind, count in sorted(changes.items())) or "no change")
         stack.look_again()
 
-    def fill(self, moves: Sequence[Move]) -> None:
-        """Nothing: the load needs no data beforehand."""
+    def fill(self, as_at_s: float) -> None:
+        """Nothing: there is no sham on AWS."""
 
     def start(self, emit: Emit) -> Started:
         """Start the load, or find the run that has begun."""
@@ -203,6 +203,13 @@ class Aws:
 
     def audit(self, sessions: Sequence[str]) -> Mapping[str, Any]:
         """Invoke the audit function, inside the VPC."""
+        return self._invoke_audit({"sessions": list(sessions)})
+
+    def census(self) -> Mapping[str, Any]:
+        """Invoke the audit function, inside the VPC."""
+        return self._invoke_audit({"nodes": True})
+
+    def _invoke_audit(self, event: Mapping[str, object]) -> Mapping[str, Any]:
         function = self._stack.exports("audit").get("auditFunctionName")
         resource = f"function {function}"
         if not function:
@@ -211,7 +218,7 @@ class Aws:
 
         def invoke() -> dict[str, Any]:
             with asking("audit", resource, "lambda:InvokeFunction"):
-                payload = json.dumps({"sessions": list(sessions)}).encode()
+                payload = json.dumps(event).encode()
                 answer = self._stack.cloud.functions.invoke(FunctionName=str(function), Payload=payload)
                 body = answer["Payload"].read()
             again = "see its log group, then run `python -m experiment audit` again: it resumes"

@@ -10,12 +10,14 @@ import sys
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from contract.exits import OK
 from experiment import program
 from experiment.aws import permissions
 from experiment.aws.provider_calls import CallTarget, ProviderCall, TypeRow, table
-from experiment.errors import OK, StepError
+from experiment.errors import StepError
+from experiment.program import Resource
 from infra import settings as stack_settings
 from infra.naming import named
 
@@ -29,31 +31,10 @@ _ANY = ("*",)
 _READS = ("Describe", "Get", "List", "View", "StartQuery")
 
 
-class DeclaredResource(Protocol):
-    """A resource as the program declares it."""
-
-    @property
-    def type(self) -> str:
-        """Its type token."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """The name that the program gives it."""
-        ...
-
-    @property
-    def inputs(self) -> Mapping[str, Any]:
-        """What the program sets."""
-        ...
-
-
 class Writer:
     """Turns calls into statements; calls with the same resources and condition share one."""
 
-    def __init__(
-        self, declared: Iterable[DeclaredResource], project: str, stack: str, rows: Mapping[str, TypeRow]
-    ) -> None:
+    def __init__(self, declared: Iterable[Resource], project: str, stack: str, rows: Mapping[str, TypeRow]) -> None:
         self._names: dict[str, list[str]] = {}
         self._attached: list[str] = []
         for resource in declared:
@@ -174,12 +155,10 @@ def size(policy: Policy) -> int:
     return len(json.dumps(policy, separators=(",", ":")))
 
 
-def policies(
-    declared: Iterable[DeclaredResource], project: str, stack: str, rows: Mapping[str, TypeRow] | None = None
-) -> dict[str, Policy]:
+def policies(declared: Iterable[Resource], project: str, stack: str) -> dict[str, Policy]:
     """Managed policies by name: as few as possible, filled with the largest statements first."""
     made: list[Policy] = []
-    statements = Writer(declared, project, stack, table() if rows is None else rows).statements()
+    statements = Writer(declared, project, stack, table()).statements()
     for statement in sorted(statements, key=size, reverse=True):
         for policy in made:
             fuller: Policy = {**policy, "Statement": [*policy["Statement"], statement]}

@@ -11,12 +11,12 @@ from experiment.aws.stack import Stack
 from experiment.errors import StepError, UsageError
 from experiment.place import Emit
 from recorder.cachegroup import Group, layout_problems, read_group
+from recorder.cachewatch import STALE_ANSWERS
 
 POLL_S = 10.0
-# Some of AWS's answers may be stale: an end counts when three successive answers agree.
-AGREEING = 3
 # ElastiCache starts a change within seconds; a group that stays `available` for so long was never asked.
 UNTOUCHED_S = 180.0
+LIMIT_S = 2 * 3600.0  # the time limit of the update in infra/cache.py
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ def wait_until_settled(
     *,
     seen: Callable[[Group], None] = lambda _group: None,
     ask: Callable[[Callable[[], Group]], Group] = lambda describe_it: describe_it(),
-    limit_s: float = 2 * 3600.0,
 ) -> Settled:
     """Wait until the group is no longer changing; says how it then differs from `shards` whole shards.
 
@@ -79,9 +78,9 @@ def wait_until_settled(
         changed = changed or not group.available
         agreeing = agreeing + 1 if group.available else 0
         waited = cloud.clock() - began
-        if agreeing >= AGREEING and (changed or waited >= UNTOUCHED_S):
+        if agreeing >= STALE_ANSWERS and (changed or waited >= UNTOUCHED_S):
             return Settled(group, tuple(problems), changed)
-        if waited > limit_s:
+        if waited > LIMIT_S:
             raise StepError(
                 "reshard",
                 f"replication group {group_id}",

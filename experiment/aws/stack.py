@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from experiment.aws import agent, deployed, tunnel
+from experiment.aws import agent, tunnel
 from experiment.aws.bucket import RunBucket
 from experiment.aws.cloud import Cloud
-from experiment.aws.deployed import Deployed
 from experiment.aws.engine import Engine
-from experiment.errors import UsageError
+from experiment.errors import StepError, UsageError
 from experiment.screen import Screen
 from infra import settings as stack_settings
 from infra.settings import Settings
@@ -19,6 +19,17 @@ T = TypeVar("T")
 
 # How long to wait for renewed credentials; AWS continues meanwhile.
 PATIENCE_S = 15 * 60.0
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A deployed stack: its exports and region, or why only its bucket is available."""
+
+    exports: dict[str, Any]
+    region: str | None
+    profile: str | None
+    why_not: str = ""
+    """Why only the bucket is available; empty while the stack stands."""
 
 
 class Stack:
@@ -61,8 +72,27 @@ class Stack:
     def deployed(self) -> Deployed:
         """The stack after this command's last change, or at its first question."""
         if self._deployed is None:
-            self._deployed = deployed.look(self.engine, self._bucket_name, self._region)
+            self._deployed = self._look()
         return self._deployed
+
+    def _look(self) -> Deployed:
+        """The stack as Pulumi knows it now. A named bucket suffices; the stack is used only if it is the stack's."""
+        bucket, named_region = self._bucket_name, self._region or None
+        try:
+            (configured, profile), exports = self.engine.region(), self.engine.exports()
+        except StepError as error:
+            if not bucket:
+                raise
+            return Deployed({"resultsBucket": bucket}, named_region, None, f"stack {self.name}: {error.said}")
+        standing = exports.get("resultsBucket")
+        region = named_region or configured
+        if not standing:
+            why_not = f"stack {self.name} is not deployed"
+        elif bucket and bucket != standing:
+            why_not = f"stack {self.name} has another bucket, {standing}"
+        else:
+            return Deployed(exports, region, profile)
+        return Deployed({"resultsBucket": bucket} if bucket else {}, region, profile, why_not)
 
     def look_again(self) -> None:
         """Forget `deployed`, because something was deployed or removed."""

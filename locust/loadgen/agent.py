@@ -1,7 +1,7 @@
-"""A worker's side: asks the master again and again for orders, hands them to the sender, reports its rows.
+"""A worker's side: reports the sender's rows to the master, and hands the master's orders to the sender.
 
-Nothing here knows gevent or Locust; whoever carries the messages calls `report` a few times a second and `take` with
-each answer. One report and its answer also measure the clock difference.
+Nothing here knows gevent or Locust. The caller carries the messages: it calls `report` a few times a second, and `take`
+with each answer. A report and its answer also measure the clock difference.
 """
 
 import gc
@@ -17,17 +17,18 @@ from loadgen.leases import Share
 from loadgen.messages import Orders, Report, RunPlan
 from loadgen.resolver import Resolver, Target
 from loadgen.sender import Limits, Sender
+from loadgen.warming import Warming
 
 POLL_EVERY_S = 0.25
-# The hub's Python code holds the interpreter for at most this long while a send is due (the default is ten times that).
+# How long gevent's hub may hold the interpreter while a send is due; Python's default is ten times that.
 SWITCH_INTERVAL_S = 0.0005
 MAX_ROWS = 20_000  # a report
 
 
-def max_in_flight(wanted: int) -> int:
+def max_in_flight(limit: int) -> int:
     """Raise this process's limit of open files as far as it goes, and stay below it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    need = wanted * 2 + 512  # connections that the server still has to close need descriptors too
+    need = limit * 2 + 512  # connections that the server still has to close need descriptors too
     if soft != resource.RLIM_INFINITY and soft < need:
         target = need if hard == resource.RLIM_INFINITY else min(need, hard)
         try:
@@ -35,7 +36,7 @@ def max_in_flight(wanted: int) -> int:
             soft = target
         except (ValueError, OSError):  # macOS refuses more than kern.maxfilesperproc
             pass
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, (soft - 512) // 2))
+    return limit if soft == resource.RLIM_INFINITY else max(1, min(limit, (soft - 512) // 2))
 
 
 class Agent:
@@ -51,6 +52,7 @@ class Agent:
         self._worker_id = uuid.uuid4().hex
         self._sender: Sender | None = None
         self._resolver: Resolver | None = None
+        self._warming: Warming | None = None  # until its counts are reported
         self._samples: list[tuple[float, float]] = []  # (round trip, offset), newest last
         self._bye = False
 
@@ -62,9 +64,10 @@ class Agent:
     def report(self) -> Report:
         """The next report; asks for orders at the same time."""
         round_trip, offset = min(self._samples, default=(0.0, 0.0))
-        sender = self._sender
-        if sender is not None and sender.crash and not self.crash:
-            self.crash = sender.crash
+        sender, warming = self._sender, self._warming
+        for sending in (sender, warming):
+            if sending is not None and sending.crash and not self.crash:
+                self.crash = sending.crash
         report: Report = {
             "name": self.name,
             "worker_id": self._worker_id,
@@ -80,14 +83,17 @@ class Agent:
             rows = sender.rows
             report["rows"] = b"".join([rows.popleft() for _ in range(min(len(rows), MAX_ROWS))])
             report["details"] = [sender.details.popleft() for _ in range(len(sender.details))]
+        if warming is not None and (warmed := warming.counts(time.monotonic())) is not None:
+            report["warmed"] = warmed
+            self._warming = None
         return report
 
     def take(self, orders: Orders) -> None:
-        """The master's answer to a report."""
+        """Take the master's answer to a report."""
         now = self.clock.now()
         self.heard_monotonic = time.monotonic()
         if orders["worker_id"] != self._worker_id:
-            return  # to what this worker was before it was declared lost
+            return  # an answer to the id that this worker had before it was declared lost
         round_trip = now - orders["sent"]
         self._samples = [*self._samples[-19:], (round_trip, orders["master"] - (orders["sent"] + now) / 2)]
         if orders["run"] != self.run or orders["lost"]:
@@ -104,30 +110,38 @@ class Agent:
     def _begin(self, run: str, plan: RunPlan) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         gc.collect()
-        gc.freeze()  # what Locust brought along need not be looked through again while sends are due
+        gc.freeze()  # the collector no longer searches Locust's objects while sends are due
         profile = profiles.parse(plan["profile"], scale=plan["scale"], compress=plan["compress"])
         target = Target(plan["host"])
-        self._resolver = Resolver(target.host, target.port)
-        self._resolver.start()
+        self._resolver = resolver = Resolver(target.host, target.port)
+        resolver.start()
         round_trip, offset = min(self._samples, default=(0.0, 0.0))
-        if abs(offset) <= round_trip / 2:  # no difference that the measurement could tell from none
+        if abs(offset) <= round_trip / 2:  # smaller than the error of the measurement
             offset = 0.0
-        self._sender = Sender(
-            Schedule(profile),
-            self._resolver,
-            target.request(keep_alive=plan["connection"] == "keep-alive"),
-            keep_alive=plan["connection"] == "keep-alive",
-            timings=plan["timings"],
-            limits=Limits(plan["time_limit_s"], plan["connect_limit_s"], max_in_flight(plan["max_in_flight"])),
-            start_monotonic_s=self.clock.monotonic(plan["start_unix_s"] - offset),
-        )
+        start_monotonic_s = self.clock.monotonic(plan["start_unix_s"] - offset)
+        keep_alive = plan["connection"] == "keep-alive"
+        limits = Limits(plan["time_limit_s"], plan["connect_limit_s"], max_in_flight(plan["max_in_flight"]))
+
+        def make(kind: type[Sender], schedule: Schedule, begin_s: float) -> Sender:
+            return kind(
+                schedule,
+                resolver,
+                target.request(keep_alive=keep_alive),
+                keep_alive=keep_alive,
+                timings=plan["timings"],
+                limits=limits,
+                start_monotonic_s=start_monotonic_s + begin_s,
+            )
+
+        self._sender = make(Sender, Schedule(profile), 0.0)
         self._sender.start()
+        if plan["warm"]:
+            self._warming = Warming(plan["warm"], make, len(plan["timings"]), start_monotonic_s)
         self.run, self._bye = run, False
 
     def _end(self) -> None:
-        if self._sender is not None:
-            self._sender.quit()
-        if self._resolver is not None:
-            self._resolver.quit()
-        self._sender = self._resolver = None
+        for part in (self._sender, self._warming, self._resolver):
+            if part is not None:
+                part.quit()
+        self._sender = self._warming = self._resolver = None
         self.run = None

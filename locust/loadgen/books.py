@@ -1,7 +1,7 @@
 """The master's books: rows from the workers in, closed seconds out. offered = ok + failed + missed + unknown, always.
 
-A planned second is closed when every living worker has reported all of its arrivals in it (counted, not timed: each
-arrival gives exactly one row), and what lost workers owe is known.
+A planned second is closed when every worker that is not lost has reported all of its arrivals in that second. This is
+counted, not timed: each arrival gives exactly one row.
 """
 
 import math
@@ -20,7 +20,7 @@ from loadgen.outcomes import NO_SESSION, Row
 
 @dataclass
 class Batch:
-    """What one report added, for whoever shows it live: microseconds by series, counts of causes."""
+    """What one report added, for Locust's statistics: microseconds by series, counts of causes."""
 
     values_us: dict[str, list[int]]
     ok: int = 0
@@ -41,7 +41,7 @@ class PlannedSecond:
 
 
 class _Entry:
-    """What one report says of one second, as rows and then as columns: histograms take a list of values fastest."""
+    """One report's rows of one second. They become columns, because histograms record a list of values fastest."""
 
     def __init__(self, second: PlannedSecond) -> None:
         self.second = second
@@ -49,7 +49,7 @@ class _Entry:
         self.rows: list[tuple[Any, ...]] = []
 
     def finish(self, worker: str, timings: Sequence[str], late_s: float, batch: Batch) -> None:
-        """Into the second, and into the batch."""
+        """Count the rows in the second and in the batch."""
         second, counts = self.second, self.second.counts
         second.resolved[worker] += len(self.rows)
         second.rows += b"".join(self.packed)
@@ -71,7 +71,7 @@ class _Entry:
             batch.values_us[series] += values
 
     def _good(self, columns: Sequence[Sequence[Any]], timings: Sequence[str]) -> dict[str, list[int]]:
-        """Counts the good replies and their moves; their latencies in microseconds."""
+        """Count the good replies, their redirects and retries; returns their latencies in microseconds."""
         _, planned, sent, done, _, _, _, redirects, retries, _, *told = columns
         counts = self.second.counts
         counts.ok += len(done)
@@ -167,7 +167,7 @@ class Books:
         return self.leases.assigned(worker, *self.range_of(t_s)) == count
 
     def settled(self, t_s: int) -> bool:
-        """Whether every arrival of the second has its outcome, or never will."""
+        """Whether every worker that is not lost has reported all of its arrivals of the second."""
         low, high = self.range_of(t_s)
         workers: set[str] = set()
         for epoch in self.leases.epochs:
@@ -202,7 +202,7 @@ class Books:
         for series, latencies in second.latencies.items():
             self.phase_latencies[counts.phase][series].add(latencies)
             self.above_range[series] += latencies.above_range
-        # Now, not when they are written: the epochs that tell whose they were are forgotten with the second.
+        # Looked up now, because `forget` drops the epochs that tell whose arrivals they were.
         second.absent = self._absent(second, low, high)
         self.leases.forget(low)
         return second

@@ -1,4 +1,4 @@
-"""Connections that the server was asked to close: who closes first keeps the port blocked for a minute."""
+"""Connections that the server was asked to close. The side that closes first keeps its port blocked for a minute."""
 
 import socket
 import struct
@@ -7,18 +7,18 @@ from typing import Any
 
 CHECK_S = 0.02  # when to look whether the server has closed its side
 WAIT_S = 1.0  # how long it may take
-_RESET = struct.pack("ii", 1, 0)  # a linger of no time: nothing is left behind
+_RESET = struct.pack("ii", 1, 0)  # no linger: close() sends a reset, and the port is free at once
 
 
 class Closing:
-    """Sockets whose reply is read. Nobody is woken for them: they are looked at with whatever else is due."""
+    """Sockets whose reply is read. The loop does not wake up for them; `tidy` checks them a few times a second."""
 
     def __init__(self) -> None:
         self._fresh: deque[tuple[float, Any]] = deque()
         self._open: deque[tuple[float, Any]] = deque()
 
     def add(self, sock: Any, now_s: float) -> None:
-        """The reply has come; now the server should close."""
+        """Wait for the server to close a connection whose reply is read."""
         self._fresh.append((now_s, sock))
 
     def tidy(self, now_s: float) -> None:
@@ -36,14 +36,14 @@ class Closing:
             sock.close()
 
     def close(self) -> None:
-        """All of them, at once."""
+        """Close every socket now."""
         for _, sock in (*self._fresh, *self._open):
             sock.close()
 
 
 def _closed_by_peer(sock: Any) -> bool:
     try:
-        return not sock.recv(1024)  # an end, or bytes that nobody asked for
+        return not sock.recv(1024)  # b"" is the end; other bytes were not asked for
     except BlockingIOError:
         return False
     except OSError:

@@ -48,16 +48,16 @@ class Connections:
             self._closing.add(sock, now_s)
 
     def told(self, fd: int) -> None:
-        """An idle connection has something to tell: the server closed it, or said what nobody asked for."""
+        """Drop an idle connection that became readable: the server closed it, or sent bytes nobody asked for."""
         if fd in self.idle:
             self.idle.pop(fd)[0].close()
 
     def tidy(self, now_s: float) -> None:
-        """Look after those that the server should close."""
+        """Check the connections that the server should close."""
         self._closing.tidy(now_s)
 
     def close(self) -> None:
-        """All of them, at once."""
+        """Close every connection now."""
         for sock, _ in self.idle.values():
             sock.close()
         self._closing.close()

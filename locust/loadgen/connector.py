@@ -1,4 +1,4 @@
-"""Gets an arrival's request onto a connection: an idle one, else a new one, at another address where one refuses."""
+"""Sends an arrival's request: on an idle connection, else on a new one; where an address refuses, to another."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ _NO_CONNECTION = frozenset({outcomes.REFUSED, outcomes.UNREACHABLE, outcomes.CON
 
 
 class Connector:
-    """Sends requests; what it cannot send ends here, with the reason and the remedy."""
+    """Sends requests. An arrival that it cannot send ends here, with the reason and what to do about it."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Connector:
             self._connect(exchange)
 
     def writable(self, exchange: Exchange) -> None:
-        """Its connection is made, or refused: the request tells which."""
+        """Its connection is made or refused; sending the request shows which."""
         try:
             exchange.sock.send(self._request)
         except BlockingIOError:
@@ -98,7 +98,7 @@ class Connector:
         self._poller.watch_read(exchange.fd)
 
     def _reuse(self, exchange: Exchange, sock: Any, address: Address) -> None:
-        """A connection that dies now may have delivered the request: the arrival failed, and is not sent again."""
+        """Send on an idle connection. If that fails, the server may have the request: it is not sent again."""
         self._exchanges.connecting(exchange, sock, address, self._now())
         try:
             sock.send(self._request)

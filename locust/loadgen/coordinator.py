@@ -1,6 +1,6 @@
-"""The master's side: one run after the other, and what workers, observers and the web interface ask of it.
+"""The master's side: one run after the other, and the answers to workers and the web interface.
 
-Passive: whoever owns the loop brings the workers' reports and calls `tick`. A run goes ready -> running -> finishing
+Passive: the caller brings the workers' reports and calls `tick`. A run goes ready -> running -> finishing
 -> finished, stopped or interrupted.
 """
 
@@ -14,12 +14,13 @@ from loadgen.loadrun import EndedRun, LoadRun, RunError
 from loadgen.messages import Orders, Report
 from loadgen.observer import RunObserver
 from loadgen.runspec import RunSpec
+from loadgen.warming import lead_s
 
-START_AFTER_S = 2.5  # from the order to the common start: every worker has its plan by then
+START_AFTER_S = 2.5  # from the order to the common start, or to the warming: every worker has its plan by then
 
 
 class Coordinator:
-    """The run that is under way, if there is one, and what is left of the one before."""
+    """The run in progress, if there is one, and the result of the last one."""
 
     def __init__(self, clock: Clock) -> None:
         self.observers: list[RunObserver] = []
@@ -50,7 +51,8 @@ class Coordinator:
         """Begin a run; `facts` are the keys of run.json that only the caller knows (stack, versions, workers)."""
         if self._run is not None:
             raise RunError(f"a run is {self.state}; stop it or wait for its end before you start another")
-        self._run = LoadRun(spec, run_dir, facts, self._clock.now() + START_AFTER_S, self.observers)
+        started_at_unix_s = self._clock.now() + START_AFTER_S + lead_s(spec.warm)
+        self._run = LoadRun(spec, run_dir, facts, started_at_unix_s, self.observers)
         for observer in self.observers:
             observer.started(run_dir, runfolder.read_run(run_dir))
 
@@ -76,7 +78,7 @@ class Coordinator:
         if report["run"] == run.run_id:
             run.poll(report, orders, self._t_s(run))
         elif not report["leaving"]:
-            orders["plan"] = run.spec.plan(run.started_at_unix_s)
+            orders["plan"] = run.plan(report["worker_id"], self._t_s(run))
         return orders
 
     def tick(self) -> None:

@@ -20,7 +20,7 @@ class Cursor:
         self._ahead: list[tuple[int, float]] = []  # those after it, last first
 
     def take(self, orders: Sequence[Share]) -> None:
-        """All that may be sent now. An epoch that is not among the orders any more is over."""
+        """Take the shares that may be sent now. The share of an epoch that is not among them has ended."""
         self._ahead.clear()
         shares = {share.epoch: share for share in orders}
         current = self._share
@@ -31,7 +31,7 @@ class Cursor:
             self._plan(self._at)
 
     def advance(self) -> None:
-        """Past the next arrival."""
+        """Go past the next arrival."""
         share = self._share
         if share is None:
             return
@@ -48,7 +48,7 @@ class Cursor:
         self._at = self.next[0]
 
     def _plan(self, at: int) -> None:
-        """`at` in the current share if its lease covers it, else the first of the next share."""
+        """Plan `at`, if the lease covers it; after the end of a share, the first arrival of the next share."""
         while True:
             share = self._share
             if share is not None:

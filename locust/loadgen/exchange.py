@@ -49,7 +49,7 @@ _BEFORE_UNREAD, _BEFORE_ENDED = _before(UNREAD), _before(ENDED)
 
 
 class MoveError(RuntimeError):
-    """A move that is not in `MOVES`: a defect of the sender, which must not write figures any more."""
+    """A move that is not in `MOVES`: a defect of the sender, which stops before it writes wrong figures."""
 
     def __init__(self, exchange: "Exchange", to: str) -> None:
         super().__init__(f"arrival {exchange.k} cannot go from {exchange.state} to {to}; see loadgen.exchange.MOVES")
@@ -60,7 +60,7 @@ class Exchange:
 
     __slots__ = ("address", "data", "fd", "k", "planned_s", "replied_s", "sent_s", "sock", "state", "tries")
 
-    # Set by the move that gives them a meaning.
+    # Not set until the move to connecting; `replied_s` not until the move to unread.
     address: Any
     sock: Any
     fd: int
@@ -82,7 +82,7 @@ class Exchange:
 
 
 class Exchanges:
-    """Carries out the moves: who is in flight, on which descriptor, and the row at the end."""
+    """Makes the moves; knows which exchanges are in flight and on which descriptor, and writes their rows."""
 
     def __init__(self, rows: Rows) -> None:
         self.in_flight = 0
@@ -93,7 +93,7 @@ class Exchanges:
         self._nothing = http1.nothing(rows.timings)
 
     def connecting(self, exchange: Exchange, sock: Any, address: Address, now_s: float) -> None:
-        """This connection is to carry it. A second one, to another address, leaves the time of sending as it is."""
+        """Begin a connection for it. One to another address, after a refusal, keeps the first time of sending."""
         if exchange.state not in _BEFORE_CONNECTING:
             raise MoveError(exchange, CONNECTING)
         exchange.state = CONNECTING
@@ -124,7 +124,7 @@ class Exchanges:
     def end(
         self, exchange: Exchange, end_s: float, outcome: int, figures: http1.Figures | None = None, detail: str = ""
     ) -> None:
-        """Write the row. What becomes of the connection is the caller's business: `release` or `disconnect`."""
+        """Write the row. The caller also calls `release` or `disconnect`, for the connection."""
         if exchange.state not in _BEFORE_ENDED:
             raise MoveError(exchange, ENDED)
         if exchange.state in IN_FLIGHT:

@@ -11,7 +11,7 @@ MAX_BODY_BYTES = 1024 * 1024  # the load balancer's own limit for a function's r
 
 
 class ReplyError(ValueError):
-    """A reply that is none; `outcome` is the name it is counted under."""
+    """A reply that cannot be used; `outcome` says how it is counted."""
 
     def __init__(self, outcome: int, detail: str) -> None:
         super().__init__(detail)
@@ -37,7 +37,7 @@ class Figures(NamedTuple):
 
 
 def nothing(timings: Sequence[str]) -> Figures:
-    """What a reply says that says nothing."""
+    """The figures of a reply that has none."""
     return Figures(NOT_SAID, 0, 0, NO_SESSION, (-1,) * len(timings))
 
 
@@ -118,7 +118,7 @@ def figures(body: bytes, timings: Sequence[str]) -> Figures:
     if body[:1] != b"{":
         return nothing(timings)
     try:
-        reply, _ = _scan(body.decode(), 0)  # what json.loads ends up in, without its layers
+        reply, _ = _scan(body.decode(), 0)  # what json.loads calls in the end, and faster
         get = reply.get
         session = get("session")
         return Figures(
@@ -141,7 +141,7 @@ def figures(body: bytes, timings: Sequence[str]) -> Figures:
 
 
 def told_cold(body: bytes, timings: Sequence[str]) -> Figures:
-    """Of a reply that is not a good one, only whether its environment was cold: that it failed is known already."""
+    """The figures of a failed reply: only whether its environment was cold."""
     said = nothing(timings)
     if b'"cold"' not in body:
         return said

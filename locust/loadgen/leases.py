@@ -131,7 +131,7 @@ class Leases:
         return shares
 
     def stop(self, t_s: float) -> int:
-        """End the load as soon as nobody's lease is cut short; returns the first arrival that will not be sent."""
+        """End the load where the leases end, so that none is cut short; returns the first arrival not to be sent."""
         current = self.epochs[-1]
         reached = [*current.leased.values()] if current.workers else [self.schedule.count_before(t_s)]
         self.end = min(self.end, max([current.first, *reached]))
@@ -146,7 +146,7 @@ class Leases:
         return total
 
     def unassigned(self, low: int, high: int) -> tuple[int, int]:
-        """Of [low, high): those that were never leased to a lost worker, and those of a time without workers."""
+        """How many of [low, high) were not yet leased to their lost worker, and how many had no worker at all."""
         lost = nobody = 0
         for epoch in self.epochs:
             if not epoch.workers:

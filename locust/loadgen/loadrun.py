@@ -15,13 +15,14 @@ from contract.schedule import Schedule
 from loadgen.books import Books
 from loadgen.leases import Leases
 from loadgen.live import LivePicture
-from loadgen.messages import Orders, Report
+from loadgen.messages import Orders, Report, RunPlan
 from loadgen.observer import RunObserver
 from loadgen.runspec import RunSpec
 from loadgen.runwriter import RunWriter, run_json
+from loadgen.warming import GIVE_UP_S, WarmingTotals
 from loadgen.workers import Workers
 
-GIVE_UP_AFTER_S = 15.0  # past the last reply's time limit, what was not reported is unknown
+GIVE_UP_AFTER_S = 15.0  # so long after the last reply's time limit, unreported arrivals count as unknown
 
 
 class RunError(RuntimeError):
@@ -30,7 +31,7 @@ class RunError(RuntimeError):
 
 @dataclass(frozen=True)
 class EndedRun:
-    """What is left of a run once its folder is closed."""
+    """The result of a run whose folder is closed."""
 
     run_dir: Path
     ended: str
@@ -41,7 +42,7 @@ class EndedRun:
 
 
 class LoadRun:
-    """A run that is under way; it is made when the run starts, and dropped when its folder is closed."""
+    """A run in progress: made when the run starts, dropped when its folder is closed."""
 
     def __init__(
         self,
@@ -60,12 +61,21 @@ class LoadRun:
         self.workers = Workers(self.books)
         self.writer = RunWriter(run_dir, run_json(spec, schedule, started_at_unix_s, facts), self.books)
         self.live = LivePicture(str(run_dir), started_at_unix_s, spec.time_limit_s, self.books)
+        self._warming: WarmingTotals | None = None  # until second 0
+        if spec.warm:
+            self._warming = WarmingTotals(spec.warm, int(str(facts.get("workers", 1))))
         self._observers = observers
         self._stopped = ""  # how the run ends, if not by its schedule
         self._epoch = 0
         self._phase = -1
         self._cpu_at_start_s = time.process_time()
         self.writer.event(0.0, "run.started")
+
+    def plan(self, worker_id: str, t_s: float) -> RunPlan:
+        """The run, for a worker that takes part from now on."""
+        return self.spec.plan(
+            self.started_at_unix_s, 0 if self._warming is None else self._warming.part(worker_id, t_s)
+        )
 
     def poll(self, report: Report, orders: Orders, t_s: float) -> None:
         """A worker's report: enter it, and fill in the worker's orders."""
@@ -85,6 +95,8 @@ class LoadRun:
 
     def _enter(self, worker: str, report: Report) -> None:
         self.writer.failures(report.get("details", ()))
+        if self._warming is not None and (warmed := report.get("warmed")):
+            self._warming.enter(warmed)
         if rows := report.get("rows"):
             batch = self.books.add(worker, rows)
             self.writer.sessions(batch.sessions)
@@ -99,6 +111,9 @@ class LoadRun:
 
     def tick(self, t_s: float) -> bool:
         """Notice lost workers, close seconds; whether the run is over and can be closed."""
+        if t_s >= 0 and self._warming is not None:
+            self.writer.warmed(-GIVE_UP_S, self._warming.as_json())
+            self._warming = None
         leases, schedule = self.books.leases, self.books.schedule
         for worker in self.workers.expire(t_s):
             self.writer.event(t_s, "worker.lost", worker=worker)

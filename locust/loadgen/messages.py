@@ -1,6 +1,6 @@
 """What a worker and the master say to each other: a report a few times a second, and its answer, the orders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 from loadgen.leases import Share
@@ -19,10 +19,21 @@ class RunPlan(TypedDict):
     connect_limit_s: float
     max_in_flight: int
     start_unix_s: float
+    warm: int
+
+
+class Warmed(TypedDict):
+    """What became of a worker's requests before second 0; `causes` of those without a good reply."""
+
+    requests: int
+    sessions: int
+    said_cold: int
+    cold: int
+    causes: Mapping[str, int]
 
 
 class Report(TypedDict):
-    """A worker's message. `rows` and `details` are there only while the worker takes part in a run."""
+    """A worker's message. `rows` and `details` are there only while the worker takes part in a run, `warmed` once."""
 
     name: str  # what Locust calls the process
     worker_id: str  # a new one when the process joins again after it was declared lost
@@ -35,6 +46,7 @@ class Report(TypedDict):
     crash: str
     rows: NotRequired[bytes]
     details: NotRequired[Sequence[tuple[float, str, str]]]
+    warmed: NotRequired[Warmed]
 
 
 class Orders(TypedDict):

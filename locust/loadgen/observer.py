@@ -1,4 +1,4 @@
-"""How others follow a run on the master as it goes: statistics, what is sent to S3."""
+"""How Locust's statistics and the recorder follow a run on the master."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from loadgen.books import Batch
 
 
 class RunObserver:
-    """Told what happens in every run; override what matters."""
+    """Called at what happens in a run; each method does nothing until it is overridden."""
 
     def started(self, folder: Path, run: Mapping[str, object]) -> None:
         """The run folder exists, with this run.json."""

@@ -7,7 +7,9 @@ from argparse import Namespace
 from typing import Any
 
 from contract import profiles
-from contract.profiles import ProfileError
+from contract.profiles import Profile, ProfileError
+from contract.schedule import Schedule
+from loadgen import warming
 from loadgen.resolver import Target, TargetError
 from loadgen.runspec import RunSpec
 
@@ -31,6 +33,13 @@ _OPTIONS = (
     ("--load-compress", "LOAD_COMPRESS", "1", "Divides the profile's durations; rates are kept", True),
     ("--load-time-limit-s", "LOAD_TIME_LIMIT_S", "20", "A reply later than this many seconds is a failure", True),
     ("--load-max-in-flight", "LOAD_MAX_IN_FLIGHT", "8192", "Arrivals in flight a worker; over it: missed", False),
+    (
+        "--load-warm",
+        "LOAD_WARM",
+        "0",
+        "Function environments to be warm at second 0: a number, or peak: as many as the highest rate needs",
+        False,
+    ),
     ("--run-dir", "LOAD_RUN_DIR", "", "The run folder (default: runs/<UTC start>-<stack>)", True),
     ("--load-stack", "LOAD_STACK", "local", "Name of the stack, for the run folder's name", False),
     ("--load-workers", "LOAD_WORKERS", "1", "Workers that --load-autostart waits for", False),
@@ -73,7 +82,17 @@ def spec_of(options: Namespace, host: str | None) -> RunSpec:
         time_limit_s=limit_s,
         connect_limit_s=min(5.0, limit_s),
         max_in_flight=int(number(options.load_max_in_flight, "--load-max-in-flight", 1, 1_000_000)),
+        warm=warm_of(options.load_warm, profile),
     )
+
+
+def warm_of(text: str, profile: Profile) -> int:
+    """The environments to be warm at second 0."""
+    if text == "peak":
+        return warming.for_peak(Schedule(profile))
+    if not text.isascii() or not text.isdigit() or len(text) > 5:
+        raise OptionError(f"--load-warm {text!r}: must be peak, or a whole number from 0 to 99999")
+    return int(text)
 
 
 def workers_of(options: Namespace) -> int:

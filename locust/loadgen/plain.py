@@ -53,9 +53,9 @@ def plain_socket() -> Any:
 
 def resolve(host: str, port: int) -> list[tuple[int, Any]]:
     """All stream addresses of a name, as (family, address); blocks, and never goes through gevent's resolver."""
-    found = original(socket, "getaddrinfo")(host, port, 0, socket.SOCK_STREAM)
+    answers = original(socket, "getaddrinfo")(host, port, 0, socket.SOCK_STREAM)
     seen: dict[tuple[int, Any], None] = {}
-    for family, _, _, _, address in found:
+    for family, _, _, _, address in answers:
         if family in (socket.AF_INET, socket.AF_INET6):
             seen[int(family), address] = None
     return list(seen)
@@ -65,11 +65,11 @@ class Poller(Protocol):
     """What the sender needs of epoll or kqueue. A closed descriptor leaves by itself."""
 
     def watch_read(self, fd: int) -> None:
-        """Tell once when there is something to read, or the peer is done."""
+        """Give one event when there is something to read, or the peer has closed."""
         ...
 
     def watch_write(self, fd: int) -> None:
-        """Tell when a connection is made, or failed."""
+        """Give an event when a connection is made or has failed."""
         ...
 
     def again_read(self, fd: int) -> None:
@@ -81,14 +81,14 @@ class Poller(Protocol):
         ...
 
     def sleep(self, timeout_s: float, *, replies: bool, connections: bool) -> None:
-        """Until there is something to tell, or the timeout, which is kept to well under a millisecond.
+        """Sleep until an event or the timeout, to well under a millisecond.
 
-        A system that can do so is not woken by replies, or connections, if these are not asked for.
+        Where the system can, replies and connections that are not asked for do not end the sleep.
         """
         ...
 
     def ready(self) -> list[tuple[int, int]]:
-        """(descriptor, events) of what there is to tell now."""
+        """(descriptor, events) of each descriptor that has an event now."""
         ...
 
     def close(self) -> None:
@@ -135,12 +135,12 @@ class EpollPoller(Poller):
             (self._replies if replies else self._connections).poll(timeout_s, 1)
 
     def ready(self) -> list[tuple[int, int]]:  # noqa: D102 - see Poller
-        found: list[tuple[int, int]] = self._replies.poll(0, 256)
-        for at, (fd, _) in enumerate(found):
+        events: list[tuple[int, int]] = self._replies.poll(0, 256)
+        for at, (fd, _) in enumerate(events):
             if fd == self._connections_fd:
-                found[at : at + 1] = self._connections.poll(0, 256)
+                events[at : at + 1] = self._connections.poll(0, 256)
                 break
-        return found
+        return events
 
     def close(self) -> None:  # noqa: D102 - see Poller
         self._connections.close()
@@ -158,7 +158,7 @@ class KqueuePoller(Poller):
         self._add = original(select, "KQ_EV_ADD")
         self._once = original(select, "KQ_EV_ONESHOT")
         self._eof = original(select, "KQ_EV_EOF")
-        self._found: list[Any] = []
+        self._waiting: list[Any] = []
 
     def watch_read(self, fd: int) -> None:  # noqa: D102 - see Poller
         self._kqueue.control([self._kevent(fd, self._filter_read, self._add | self._once)], 0, 0)
@@ -174,12 +174,12 @@ class KqueuePoller(Poller):
 
     def sleep(self, timeout_s: float, *, replies: bool, connections: bool) -> None:  # noqa: D102 - see Poller
         del replies, connections  # one queue for both
-        self._found = self._kqueue.control(None, 256, max(timeout_s, 0))
+        self._waiting = self._kqueue.control(None, 256, max(timeout_s, 0))
 
     def ready(self) -> list[tuple[int, int]]:  # noqa: D102 - see Poller
-        found, self._found = self._found or self._kqueue.control(None, 256, 0), []
+        kevents, self._waiting = self._waiting or self._kqueue.control(None, 256, 0), []
         events: list[tuple[int, int]] = []
-        for event in found:
+        for event in kevents:
             flags = READ if event.filter == self._filter_read else WRITE
             if event.flags & self._eof:
                 flags |= 0x2000

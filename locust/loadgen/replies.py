@@ -1,4 +1,4 @@
-"""Reads replies: at once, or, where the server has closed the connection already, many in one go."""
+"""Reads replies: at once; those whose connection the server has closed already are collected and read together."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,7 +11,7 @@ READ_BYTES = 16384
 
 
 class ReplyReader:
-    """Turns what comes over a connection into the end of its exchange."""
+    """Reads a connection's reply and ends its exchange."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ReplyReader:
         if exchange.data:
             data = exchange.data + data
         if events == plain.LAST and not closed and len(data) < READ_BYTES:
-            # All of it is there. Parsing many in one go costs less CPU (docs/benchmarks.md), and nobody waits for it.
+            # The reply is whole. Parsing many together costs less CPU (docs/benchmarks.md), and its time is known.
             self._exchanges.unread(exchange, data, self._stamps.arrived_s(notes, exchange.sent_s))
             self._unread.append(exchange)
         else:
@@ -94,7 +94,7 @@ class ReplyReader:
         self._exchanges.failed(exchange, end_s, outcomes.CLOSED, f"{exchange.where}: {cut}")
 
     def _replied(self, exchange: Exchange, reply: http1.Reply, replied_s: float) -> bool:
-        """End the exchange by its whole reply; whether that came in time."""
+        """End the exchange with its whole reply; returns whether that came in time."""
         service_s = replied_s - exchange.sent_s
         if service_s > self._time_limit_s:
             detail = f"answered after {service_s:.3f} s, status {reply.status}"

@@ -1,6 +1,6 @@
-"""The target's addresses: resolved again and again on a thread of its own, all of them used in turn.
+"""The target's addresses: a thread resolves the name every 20 seconds, and arrivals use all addresses in turn.
 
-A load balancer changes its addresses as it grows; a generator that resolves once loads the first one it saw.
+A load balancer gets more addresses as it grows; a generator that resolves once sends all its load to the first ones.
 """
 
 import time
@@ -86,7 +86,7 @@ class Resolver:
         except (OSError, UnicodeError) as error:
             self.problem = f"{self.host} cannot be resolved: {error}; check --host"
             return
-        if set(addresses) != set(self._addresses):  # the same ones in another order keep their turns
+        if set(addresses) != set(self._addresses):  # the same addresses in another order change nothing
             self._addresses = addresses
 
     def next(self) -> Address | None:

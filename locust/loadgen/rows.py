@@ -1,11 +1,11 @@
-"""What the sender hands over: a row for each arrival (`loadgen.outcomes`), and examples of what went wrong."""
+"""The sender's results: a row for each arrival (`loadgen.outcomes`), and examples of failures."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from loadgen import outcomes
 
-EXAMPLES = 20  # of each outcome; a server that is down says the same thing thousands of times
+EXAMPLES = 20  # per outcome; a server that is down gives the same error thousands of times
 
 
 class Rows:

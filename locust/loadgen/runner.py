@@ -28,7 +28,7 @@ from loadgen.observer import RunObserver
 from loadgen.options import OptionError
 from loadgen.runspec import RunSpec
 
-# The recorder brings boto3 along: imported only where the task definition asks for it.
+# Imported only where the task definition asks for it, because it imports boto3.
 record: Any = None
 if os.environ.get("LOAD_RESULTS_BUCKET") or os.environ.get("LOAD_CACHE_ID"):
     from recorder import record
@@ -42,7 +42,7 @@ logger = logging.getLogger("arrivals")
 
 
 class _Evidence(RunObserver):
-    """Tells what records on AWS when a run begins and ends, and hands it the closed seconds."""
+    """Tells the recorder when a run begins and ends, and hands it the closed seconds."""
 
     def __init__(self, recorder: Any, coordinator: Coordinator) -> None:
         self.recorder = recorder
@@ -62,7 +62,7 @@ class _Evidence(RunObserver):
 
 
 class _Master:
-    """What the process that coordinates has; the only one of its kind in a process."""
+    """The master's state; a process has at most one."""
 
     def __init__(self, environment: Environment, runner: Any) -> None:
         self.environment = environment
@@ -97,7 +97,7 @@ class _Master:
             raise OptionError(f"--run-dir {str(path)!r} holds a run already; name another folder or remove it")
 
     def record_on_aws(self, stack: str) -> None:
-        """Let the run folder be sent to S3 and the cache be watched, if the task definition asks for it."""
+        """Send the run folder to S3 and watch the cache, if the task definition asks for it."""
         if record is not None and (recorder := record.from_environment(stack)) is not None:
             self.recorder = recorder
             self.coordinator.observers.append(_Evidence(recorder, self.coordinator))
@@ -118,7 +118,7 @@ class _Master:
             self.runs += 1
         except (OptionError, ProfileError, RunFolderError, RunError) as error:
             self.refused = str(error)
-            logger.error("%s", error)  # noqa: TRY400 - a wrong option is no stack trace's business
+            logger.error("%s", error)  # noqa: TRY400 - a wrong option needs no stack trace
             return
         self.refused = ""
         logger.info("Run folder: %s", self.coordinator.run_dir)
@@ -154,7 +154,7 @@ class _Master:
 
     @property
     def headless(self) -> bool:
-        """Whether there is no web interface to go on with."""
+        """Whether there is no web interface."""
         options = self.environment.parsed_options
         return bool(options and options.headless)
 
@@ -168,7 +168,7 @@ class _Master:
         return 1 if run.failed else 0
 
     def tick_forever(self) -> None:
-        """The coordinator's clockwork."""
+        """Call the coordinator's `tick` for ever."""
         while True:
             gevent.sleep(TICK_EVERY_S)
             try:

@@ -19,9 +19,10 @@ class RunSpec:
     max_in_flight: int = 8192
     late_threshold_ms: float = 10.0
     timings: tuple[str, ...] = TIMINGS
+    warm: int = 0  # environments to be warm at second 0
 
-    def plan(self, start_unix_s: float) -> RunPlan:
-        """What a worker needs to know of it."""
+    def plan(self, start_unix_s: float, warm: int) -> RunPlan:
+        """What a worker needs to know of it; `warm`: its part of the warming."""
         return {
             "profile": self.profile.text,
             "scale": str(self.profile.scale),
@@ -33,4 +34,5 @@ class RunSpec:
             "connect_limit_s": self.connect_limit_s,
             "max_in_flight": self.max_in_flight,
             "start_unix_s": start_unix_s,
+            "warm": warm,
         }

@@ -18,7 +18,7 @@ class RunWriter:
         self._folder = RunFolder.create(run_dir, run)
         self._books = books
         self._windows = Windows()
-        self._kept: dict[int, PlannedSecond] = {}  # closed, and an event may still want their single arrivals
+        self._kept: dict[int, PlannedSecond] = {}  # closed seconds; an event may still ask for their single arrivals
 
     @property
     def path(self) -> Path:
@@ -29,6 +29,11 @@ class RunWriter:
         """An event; around some of them single arrivals are kept."""
         self._windows.event(t_s, event)
         self._folder.event(t_s, event, **fields)
+
+    def warmed(self, t_s: float, warmed: Mapping[str, object]) -> None:
+        """What was warmed before second 0."""
+        runfolder.update_run(self.path, {"warmed": warmed})
+        self.event(t_s, "environments.warmed", **warmed)
 
     def failures(self, details: Iterable[tuple[float, str, str]]) -> None:
         """Examples of failed arrivals: (planned second, cause, detail)."""
@@ -47,7 +52,7 @@ class RunWriter:
         self._kept[second.counts.t_s] = second
 
     def flush(self, t_s: float) -> None:
-        """Write the single arrivals that events want, forget those that no event can want any more, hand all over."""
+        """Write the single arrivals around events, drop those too old for any event, and flush the files."""
         for second_s in self._windows.to_write(self._kept):
             self._folder.append_arrivals(self._books.arrivals(self._kept.pop(second_s)))
         for second_s in self._windows.to_drop(self._kept, t_s):

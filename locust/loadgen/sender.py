@@ -24,7 +24,7 @@ from loadgen.rows import Rows
 from loadgen.stamps import Stamps
 from loadgen.timelimits import Limits, TimeLimits
 
-MAX_OVERDUE_S = 5.0  # an arrival that could not be sent for this long (a paused machine) is missed, not sent at random
+MAX_OVERDUE_S = 5.0  # an arrival this late (a paused machine) is missed; sent, it would add to another second's load
 BURST = 32  # sends in a row before replies are looked at
 IDLE_WAKE_S = 0.05
 TIDY_EVERY_S = 0.02
@@ -104,7 +104,7 @@ class Sender:
     def _run(self) -> None:
         try:
             self._loop()
-        except BaseException:  # noqa: BLE001 - a thread's last words; the agent raises them where they are seen
+        except BaseException:  # noqa: BLE001 - the thread ends; the agent reports the traceback to the master
             self.crash = traceback.format_exc()
         finally:
             self._exchanges.close()
@@ -156,7 +156,7 @@ class Sender:
             self._connector.send(exchange)
 
     def _collect(self) -> None:
-        """Take up what has come: replies, connections that are made, idle ones that died."""
+        """Handle all events: replies, connections that are made, idle ones that died."""
         events = self._poller.ready()
         if not events:
             return
@@ -172,7 +172,7 @@ class Sender:
                 self._connector.writable(exchange)
 
     def _tidy(self, now_s: float) -> None:
-        """What need not be done at each waking."""
+        """Do what is not needed each time the loop wakes up."""
         self._replies.read_unread()
         self._time_limits.expire(now_s)
         self._connections.tidy(now_s)

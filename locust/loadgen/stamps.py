@@ -36,7 +36,7 @@ class Stamps:
     def __init__(self, now: Callable[[], float]) -> None:
         self.seen = False  # whether the last reply bore a stamp
         self._now = now
-        # The kernel stamps while any socket asks for it: this one keeps it from switching on and off.
+        # The kernel stamps while any socket asks for it. This socket always does, so stamping is never switched off.
         self._keeper = plain.plain_socket()(socket.AF_INET, socket.SOCK_STREAM)
         self.possible = stamp(self._keeper)
         self._system_ns, self._run_s = 0, 0.0
@@ -57,5 +57,5 @@ class Stamps:
         return now
 
     def close(self) -> None:
-        """Ask no longer."""
+        """Close the socket that keeps the kernel stamping."""
         self._keeper.close()

@@ -69,7 +69,7 @@ def _enter(entry: StatsEntry, values_us: list[int], failed: int) -> None:
     """What StatsEntry.log does for one response, for many."""
     now = time.time()
     second = int(now)
-    total = entry is entry.stats.total  # the charts show its percentiles of now; nobody asks for the others'
+    total = entry is entry.stats.total  # the charts show current percentiles of the total only
     if (
         total
         and entry.use_response_times_cache

@@ -7,12 +7,12 @@ from loadgen import outcomes
 from loadgen.exchange import CONNECTING, IN_FLIGHT, Exchange, Exchanges
 from loadgen.resolver import Resolver
 
-LATE_REPLY_WAIT_S = 1.0  # how long a reply after the time limit is still waited for, to be named as such
+LATE_REPLY_WAIT_S = 1.0  # after the time limit, a reply within this time makes the failure a late_reply, not a timeout
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one sender allows itself."""
+    """The limits of one sender."""
 
     time_limit_s: float = 20.0
     connect_limit_s: float = 5.0

@@ -18,7 +18,7 @@ class Worker:
     round_trip_ms: float = 0.0
 
     def hear(self, report: Report) -> None:
-        """What a report says of the worker itself."""
+        """Take what a report says of the worker itself."""
         self.cpu_s = report["cpu_s"]
         self.offset_ms = round(report["offset_ms"], 3)
         self.round_trip_ms = round(report["round_trip_ms"], 3)

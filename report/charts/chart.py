@@ -6,7 +6,6 @@ differ by colour alone; they differ in dashes too.
 """
 
 import base64
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,11 +75,6 @@ def packed(values: npt.NDArray[Any]) -> dict[str, Any]:
     return {"kind": "f4", "step": 1.0, "data": base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")}
 
 
-def plain(text: object) -> str:
-    """Text for plotly, which reads a little HTML in labels."""
-    return html.escape(str(text), quote=False)
-
-
 def line(name: str, x: Floats, y: Floats, colour: str, dash: str = "solid", **more: Any) -> dict[str, Any]:
     """A line over x; where x has a gap of more than a second so has the line."""
     return curve(name, *thinned(*broken(x, y)), colour, dash, **more)
@@ -91,7 +85,7 @@ def curve(name: str, x: Floats, y: Floats, colour: str, dash: str, **more: Any) 
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": plain(name),
+        "name": name,
         "x": packed(x),
         "y": packed(y),
         "line": {"color": colour, "dash": dash, "width": 1.5},

@@ -7,7 +7,7 @@ import numpy as np
 
 from contract.runread import Run, number
 from report import measures
-from report.charts.chart import Chart, line, log_axis, look, plain, titles
+from report.charts.chart import Chart, line, log_axis, look, titles
 from report.findings import Findings
 from report.measures import Floats
 
@@ -45,7 +45,7 @@ def shading(findings: Findings) -> dict[str, Any]:
         if np.isfinite(move.started_s)
     ]
     lost = [event.t_s for event in run.events if event.name == "worker.lost"]
-    phases = [{"name": plain(phase.name), "from": phase.start_s, "to": phase.end_s} for phase in run.phases]
+    phases = [{"name": phase.name, "from": phase.start_s, "to": phase.end_s} for phase in run.phases]
     first = min([0.0, *(number(row.get("t_s"), 0.0) for row in run.servers[:20])])
     last = max([end, *(move["to"] for move in moves)])
     return {"phases": phases, "moves": moves, "lost": lost, "range": [max(first, -10.0), last]}
@@ -170,6 +170,7 @@ def _environments(run: Run) -> list[Chart]:
     rows = np.array([
         (number(row.get("t_s")), number(row.get("count")), number(row.get("busy_max")), number(row.get("wait_ms_max")))
         for row in run.environments
+        if number(row.get("t_s")) >= 0  # before, the warming starts them
     ])  # fmt: skip
     if not len(rows):
         return []

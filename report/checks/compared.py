@@ -7,41 +7,47 @@ from dataclasses import dataclass
 import numpy as np
 
 from contract.runread import Run, number
-from report.measures import Mask
 from report.moves import PlayedMove
 from report.windows import MoveWindows
+
+_MOST_SHARED = 3  # a flank may serve two moves; windows that share more are no windows
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Planned seconds that are compared, by rows of seconds.csv. `is_whole_run` if nothing is compared with another."""
+    """Planned seconds that are compared: rows of seconds.csv. `is_whole_run` if nothing is compared with another."""
 
     name: str
-    rows: Mask
+    rows: slice
     is_whole_run: bool = False
 
 
 def stretches(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None) -> list[Stretch]:
-    """Every stretch that is compared; the whole run where no move splits it."""
+    """Every stretch that is compared; the whole run where no move splits it, or where its windows overlap."""
+    whole = [Stretch("the run", slice(0, len(run.seconds)), is_whole_run=True)]
     if windows is not None:
-        return _around_one_move(windows)
+        return _around_one_move(windows) or whole
     found = _of_cycles(run, moves) if any(move.cycle is not None for move in moves) else []
-    return found or [Stretch("the run", np.ones(len(run.seconds), dtype=np.bool_), is_whole_run=True)]
+    overlap = sum(stretch.rows.stop - stretch.rows.start for stretch in found) > _MOST_SHARED * len(run.seconds)
+    return whole if overlap or not found else found
 
 
 def _around_one_move(windows: MoveWindows) -> list[Stretch]:
     names = ("before", "during", "after")
-    found = [Stretch(name, windows.rows(name)) for name in names]
+    masks = {name: windows.rows(name) for name in names}
     if windows.control is not None:
-        found += [Stretch(f"the control of {name}", windows.control_rows(name)) for name in names]
-    return [stretch for stretch in found if stretch.rows.any()]
+        masks |= {f"the control of {name}": windows.control_rows(name) for name in names}
+    return [
+        Stretch(name, slice(int(at[0]), int(at[-1]) + 1))
+        for name, mask in masks.items()
+        if len(at := np.flatnonzero(mask))
+    ]
 
 
 def _of_cycles(run: Run, moves: Sequence[PlayedMove]) -> list[Stretch]:
     """The window of each move and its two flanks, as run.json declares their lengths."""
     declared = run.table("cycles")
     window_s, flank_s = number(declared.get("window_s")), number(declared.get("flank_s"))
-    t_s = run.seconds.t_s
     found: list[Stretch] = []
     for move in moves:
         if math.isnan(move.started_s):
@@ -56,17 +62,40 @@ def _of_cycles(run: Run, moves: Sequence[PlayedMove]) -> list[Stretch]:
                 ("the flank after", end_s, end_s + flank_s),
             ]
         for name, first_s, last_s in spans:
-            rows = (t_s + 1 > first_s) & (t_s < last_s)
-            found.append(Stretch(f"{name} of the {move.kind} move of cycle {move.cycle}", rows))
-    return [stretch for stretch in found if stretch.rows.any()]
+            rows = rows_between(run, first_s, last_s)
+            if rows.stop > rows.start:
+                found.append(Stretch(f"{name} of the {move.kind} move of cycle {move.cycle}", rows))
+    return found
 
 
-def any_of(compared: Sequence[Stretch]) -> Mask:
-    """The rows of all stretches together."""
-    together = np.zeros_like(compared[0].rows)
-    for stretch in compared:
-        together |= stretch.rows
-    return together
+def rows_between(run: Run, first_s: float, last_s: float) -> slice:
+    """The planned seconds that have a part between two times."""
+    t_s = run.seconds.t_s
+    first, last = np.searchsorted(t_s, first_s - 1, "right"), np.searchsorted(t_s, last_s, "left")
+    return slice(int(first), int(max(first, last)))
+
+
+class Touched:
+    """Answers for many times which stretches they lie in."""
+
+    def __init__(self, run: Run, compared: Sequence[Stretch]) -> None:
+        self._run = run
+        self._compared = compared
+        inside = np.zeros(len(run.seconds) + 1, dtype=np.int64)
+        for stretch in compared:
+            inside[stretch.rows.start + 1 : stretch.rows.stop + 1] = 1
+        self._before = np.cumsum(inside)
+
+    def names(self, first_s: float, last_s: float) -> list[str]:
+        """The stretches with a second that has a part between two times."""
+        rows = rows_between(self._run, first_s, last_s)
+        if self._before[rows.stop] == self._before[rows.start]:
+            return []
+        return [
+            stretch.name
+            for stretch in self._compared
+            if stretch.rows.start < rows.stop and rows.start < stretch.rows.stop
+        ]
 
 
 def told(seconds: Sequence[int] | np.ndarray, most: int = 4) -> str:

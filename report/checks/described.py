@@ -104,6 +104,7 @@ def _what_ran(run: Run) -> Iterator[str]:
         yield f"engine is {run.meta.get('engine')!r}"
     if not run.table("settings"):
         yield "settings are missing"
+    yield from _warmed(run)
     if place_of(run) == REHEARSAL:
         if not run.meta.get("substitutions"):
             yield "substitutions are missing: what stood in for AWS is unknown"
@@ -113,6 +114,24 @@ def _what_ran(run: Run) -> Iterator[str]:
         balancer = str(mapping(run.meta.get("substitutions")).get("the load balancer") or "")
         if balancer and not balancer.endswith(f" -> {_netloc(run)}"):
             yield f"host is {run.text('host')!r}, the load balancer was {balancer!r}"
+
+
+def _warmed(run: Run) -> Iterator[str]:
+    """What was warmed before second 0, if the settings ask for it, and the event that says the same."""
+    warmed, asked = run.table("warmed"), run.table("settings").get("loadWarm")
+    events = [event for event in run.events if event.name == "environments.warmed"]
+    if not warmed:
+        if asked is not None and str(asked) != "0":
+            yield f"warmed is missing, setting loadWarm is {asked!r}"
+        if events:
+            yield "an event says that environments were warmed, run.json does not"
+        return
+    for key in ("wanted", "environments", "requests", "sessions"):
+        value = warmed.get(key)
+        if not is_count(value) and not (key == "environments" and value is None):
+            yield f"warmed says {key} {value!r}"
+    if len(events) != 1 or events[0].t_s > 0 or any(events[0].fields.get(key) != warmed[key] for key in warmed):
+        yield "what was warmed is not what the event environments.warmed says"
 
 
 def _listed(run: Run, key: str) -> list[object]:

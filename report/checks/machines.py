@@ -1,7 +1,7 @@
 """Did the generator, the machine or the function's environments run out, and do the workers' clocks agree?"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -9,13 +9,17 @@ from contract.runread import Json, Run, mapping, number
 from report.checks.check import FAIL, PASS, WARN, RunCheck, judged
 from report.checks.compared import Stretch
 from report.checks.promises import absent, limit_of
-from report.measures import Floats
+from report.measures import Floats, Mask
+from report.moves import PlayedMove, is_cycles
 from report.windows import MoveWindows, load_end_s
 
 GENERATOR_CORE_SHARE = 0.8
 MACHINE_BUSY_10S = 0.95
 SATURATED_S = 5
 CLOCK_MS = 10.0
+COLD_SHARE = 0.002
+COLD_A_SECOND = 3
+MOST_NAMED = 4
 
 
 def saturation(run: Run, windows: MoveWindows | None, compared: Sequence[Stretch]) -> Iterator[RunCheck]:
@@ -49,8 +53,10 @@ def _machine(run: Run, windows: MoveWindows | None, compared: Sequence[Stretch])
     phases = [] if windows is None else [phase for phase in (windows.phase, windows.control) if phase]
     parts = [under_load[(under_load[:, 0] >= phase.start_s) & (under_load[:, 0] < phase.end_s)] for phase in phases]
     # A row tells of the second that ends with it.
-    seconds = run.seconds.t_s
-    parts += [under_load[np.isin(np.rint(under_load[:, 0]) - 1, seconds[stretch.rows])] for stretch in compared]
+    t_s, second = run.seconds.t_s, np.rint(under_load[:, 0]) - 1
+    for stretch in compared:
+        first, last = t_s[stretch.rows][[0, -1]] if stretch.rows.stop > stretch.rows.start else (0, -1)
+        parts.append(under_load[(second >= first) & (second <= last)])
     whole = _busiest(under_load)
     busiest = max(map(_busiest, parts), default=whole)
     longest = max(map(_longest, parts), default=_longest(under_load))
@@ -65,11 +71,8 @@ def _machine(run: Run, windows: MoveWindows | None, compared: Sequence[Stretch])
 
 def _longest(table: Floats) -> int:
     """The most rows in a row above the limit."""
-    longest = now = 0
-    for busy in table[:, 1].tolist():
-        now = now + 1 if busy > MACHINE_BUSY_10S else 0
-        longest = max(longest, now)
-    return longest
+    below = np.flatnonzero(np.concatenate([[True], table[:, 1] <= MACHINE_BUSY_10S, [True]]))
+    return int(np.diff(below).max()) - 1
 
 
 def _busiest(table: Floats) -> float:
@@ -79,9 +82,9 @@ def _busiest(table: Floats) -> float:
 
 
 def environments(run: Run) -> Iterator[RunCheck]:
-    """The function never had all its environments busy."""
+    """The function never had all its environments busy. Each row is about the second before it."""
     reached = sum(1 for event in run.events if event.name == "limit.reached")
-    rows = run.environments
+    rows = [row for row in run.environments if number(row.get("t_s")) >= 0]  # before, environments are warmed
     if not reached and not rows:
         if not limit_of(run, "environments"):
             yield RunCheck("Function environments", FAIL, "not recorded", "never exhausted", "")
@@ -102,6 +105,63 @@ def environments(run: Run) -> Iterator[RunCheck]:
 
 def _most(rows: Sequence[Json], key: str, default: float) -> float:
     return max((value for row in rows if not math.isnan(value := number(row.get(key)))), default=default)
+
+
+def cold_starts(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None) -> Iterator[RunCheck]:
+    """The seconds that a move is compared with met warm environments; those during and after it are an effect."""
+    cold, offered = run.seconds.cold, run.seconds["offered"]
+    if not np.isfinite(cold).any():  # the application does not say
+        return
+    compared, moved = _of_cycles(run, moves) if is_cycles(moves) else _of_one_move(windows)
+    counts = {name: np.nan_to_num(cold[rows]).astype(np.int64) for name, rows in compared.items()}
+    if not counts:
+        return
+    spoiled = [
+        f"{name} {count.sum():,} in {offered[compared[name]].sum():,} arrivals, at most {count.max()} a second"
+        for name, count in counts.items()
+        if count.sum() > COLD_SHARE * offered[compared[name]].sum() or count.max(initial=0) > COLD_A_SECOND
+    ]
+    total = f"{sum(count.sum() for count in counts.values()):,} in {', '.join(counts)}"
+    if len(counts) > MOST_NAMED:
+        total = f"{sum(count.sum() for count in counts.values()):,} in {len(counts)} windows"
+    sums = {name: int(np.nansum(cold[rows])) for name, rows in moved.items()}
+    effect = [f"{name} {count:,}{', an effect' if count else ''}" for name, count in sums.items()]
+    yield judged(
+        "Cold starts",
+        not spoiled,
+        "; ".join([*(spoiled[:MOST_NAMED] or [total]), *effect]),
+        f"<= {COLD_SHARE:.1%} of the arrivals and <= {COLD_A_SECOND} a second, in the control and before the move",
+        "A new environment answers later than a warm one: with many in the control, the move looks better than it is.",
+    )
+
+
+def _of_one_move(windows: MoveWindows | None) -> tuple[Mapping[str, Mask], Mapping[str, Mask]]:
+    """The windows that the move is compared with, and its own."""
+    if windows is None:
+        return {}, {}
+    controls = () if windows.control is None else ("before", "during", "after")
+    compared = {"before": windows.before, **{f"control of {name}": windows.control_rows(name) for name in controls}}
+    return compared, {"during": windows.during, "after": windows.after}
+
+
+def _of_cycles(run: Run, moves: Sequence[PlayedMove]) -> tuple[Mapping[str, Mask], Mapping[str, Mask]]:
+    """The idle time before each move, and the shams; and the real moves."""
+    declared = run.table("cycles")
+    flank_s, window_s = number(declared.get("flank_s"), 0.0), number(declared.get("window_s"), 0.0)
+    t_s = run.seconds.t_s
+    compared: dict[str, Mask] = {}
+    moving = np.zeros(len(t_s), dtype=np.bool_)
+    for move in moves:
+        if math.isnan(move.started_s):
+            continue
+        name = f"{move.kind} move {move.cycle} {move.direction}".rstrip()
+        window = (t_s + 1 > move.started_s) & (t_s < max(move.finished_s or 0.0, move.started_s + window_s))
+        compared[f"before {name}"] = (t_s >= move.requested_s - flank_s) & (t_s + 1 <= move.requested_s)
+        if move.kind == "sham":
+            compared[name] = window
+        else:
+            moving |= window
+    return compared, {"in the real moves": moving}
 
 
 def clocks(run: Run) -> Iterator[RunCheck]:

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from contract.profiles import ProfileError, parse
 from contract.runread import Run, mapping
@@ -12,6 +14,11 @@ from contract.schedule import Schedule
 from report.checks.check import FAIL, RunCheck, judged
 from report.checks.compared import told
 
+Ints = npt.NDArray[np.int64]
+
+MOST_TEXT = 100_000
+MOST_PLANNED = 20_000_000
+"""Twenty times the original's load; drawing Poisson arrivals takes a second for each four million or so."""
 _LEAST_S = 1e-6
 
 
@@ -19,8 +26,8 @@ def schedule_of(run: Run) -> Schedule | str:
     """The schedule that run.json's profile gives with its scale and compression, or why there is none."""
     profile = mapping(run.meta.get("profile"))
     text, scale, compress = profile.get("text"), run.meta.get("scale"), run.meta.get("compress")
-    if not isinstance(text, str):
-        return "run.json has no text of its profile"
+    if not isinstance(text, str) or len(text) > MOST_TEXT:
+        return f"run.json has no text of its profile, or one of more than {MOST_TEXT:,} characters"
     for name, factor in (("scale", scale), ("compress", compress)):
         if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not math.isfinite(factor):
             return f"run.json's {name} is {factor!r}"
@@ -30,9 +37,13 @@ def schedule_of(run: Run) -> Schedule | str:
 @lru_cache(maxsize=4)
 def _schedule(text: str, scale: str, compress: str) -> Schedule | str:
     try:
-        return Schedule(parse(text, file="run.json's profile", scale=scale, compress=compress))
-    except ProfileError as error:
+        profile = parse(text, file="run.json's profile", scale=scale, compress=compress)
+    except (ProfileError, RecursionError) as error:
         return str(error)[:300]
+    planned = sum((phase.area for phase in profile.phases), Fraction(0))
+    if planned > MOST_PLANNED:
+        return f"its profile plans {float(planned):,.0f} arrivals; at most {MOST_PLANNED:,} are computed again"
+    return Schedule(profile)
 
 
 def offered(run: Run) -> Iterator[RunCheck]:
@@ -44,8 +55,8 @@ def offered(run: Run) -> Iterator[RunCheck]:
         yield RunCheck(name, FAIL, schedule, limit, meaning)
         return
     t_s = run.seconds.t_s
-    edges = np.array([[schedule.count_before(t), schedule.count_before(t + 1)] for t in t_s.tolist()]).reshape(-1, 2)
-    planned = edges[:, 1] - edges[:, 0]
+    first, last = edges_of(run, schedule)
+    planned = last - first
     phases = np.array([schedule.phase_at(t).index for t in t_s.tolist()], dtype=np.int64)
     gaps = [*_declared(run, schedule)]
     if (apart := planned != run.seconds["offered"]).any():
@@ -57,6 +68,14 @@ def offered(run: Run) -> Iterator[RunCheck]:
     if (apart := phases != run.seconds.phase).any():
         gaps.append(f"counted under another phase: {told(t_s[apart])}")
     yield judged(name, not gaps, "; ".join(gaps) or f"{schedule.total:,} arrivals as planned", limit, meaning)
+
+
+def edges_of(run: Run, schedule: Schedule) -> tuple[Ints, Ints]:
+    """The first arrival planned in each second that is recorded, and the first one after it."""
+    t_s = run.seconds.t_s.tolist()
+    edges = [(schedule.count_before(second), schedule.count_before(second + 1)) for second in t_s]
+    table = np.array(edges, dtype=np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
 
 
 def _declared(run: Run, schedule: Schedule) -> Iterator[str]:

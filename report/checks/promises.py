@@ -42,18 +42,20 @@ PROMISES = (
     Promise("cold", "whether the environment of a good reply was cold", (None, None, None, _SAYS_NOTHING)),
     Promise("sessions", "the session of each good reply", (None, None, None, "it has no sessions")),
     Promise("audit", "each session read back after the load", (None, None, "nobody reads them back", "nobody can")),
-    Promise("described", "settings and engine", (None, None, _NO_SERVER, _NO_SERVER)),
+    Promise("held", "what each node holds after the load", (
+        None, "as far as the audit function reaches the nodes", "nobody asks them", "nobody can")),
+    Promise("described", "settings, engine, and what was warmed before second 0", (None, None, _NO_SERVER, _NO_SERVER)),
     Promise("exact", "the moment at which slots start and stop moving", (
         None, "known within the seconds between two answers of AWS", _NO_MOVE, _NO_MOVE)),
     Promise("sham", "a sham beside each move", (None, "there is no sham", _NO_MOVE, _NO_MOVE)),
-    Promise("machine", "the machine's CPU each second", (
+    Promise("machine", "the machine's CPU each second, and what of it the rehearsal used", (
         None, "Lambda and ElastiCache do not tell it", _NO_SERVER, _NO_SERVER)),
     Promise("nodes", "figures of each node each second", (None, _MINUTES, _NO_SERVER, _NO_SERVER)),
     Promise("environments", "the function's environments each second", (None, _MINUTES, _NO_SERVER, _NO_SERVER)),
     Promise("evidence", "the master's list of the bytes that it sent to the bucket", (
         _NO_BUCKET, None, _NO_BUCKET, _NO_BUCKET)),
 )  # fmt: skip
-_OF_THE_APPLICATION = ("timings", "cold", "sessions", "audit")
+_OF_THE_APPLICATION = ("timings", "cold", "sessions", "audit", "held")
 _BY_KEY = {promise.key: promise for promise in PROMISES}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from contract.runread import Run, number
 from report.checks.check import FAIL, PASS, RunCheck
-from report.checks.compared import Stretch
+from report.checks.compared import Stretch, Touched
 from report.checks.promises import limit_of
 from report.windows import load_end_s
 
@@ -21,10 +21,11 @@ def recorded(run: Run, compared: Sequence[Stretch]) -> Iterator[RunCheck]:
     """Each second that is compared has its row of the machine, of each node, and of the environments."""
     if all(limit_of(run, key) for key in ("machine", "nodes", "environments")):
         return
+    touched = Touched(run, compared)
     gaps = [
-        *_machine(run, compared),
-        *_nodes(run, compared),
-        *_environments(run, compared),
+        *_machine(run, touched),
+        *_nodes(run, touched),
+        *_environments(run, touched),
     ]
     yield RunCheck(
         "Servers recorded",
@@ -36,15 +37,16 @@ def recorded(run: Run, compared: Sequence[Stretch]) -> Iterator[RunCheck]:
     )
 
 
-def _machine(run: Run, compared: Sequence[Stretch]) -> Iterator[str]:
+def _machine(run: Run, touched: Touched) -> Iterator[str]:
     rows = [row for row in run.servers if row.get("node") == "machine"]
-    if impossible := sum(not 0 <= number(row.get("cpu_busy")) <= 1 for row in rows):
-        yield f"{impossible} row(s) of the machine have an impossible cpu_busy"
-    times = [number(row.get("t_s")) for row in rows if 0 <= number(row.get("cpu_busy")) <= 1]
-    yield from _lacking(run, compared, "the machine", times)
+    usable = [row for row in rows if 0 <= number(row.get("cpu_busy")) <= 1 and number(row.get("cpu_own"), -1.0) >= 0]
+    if len(usable) != len(rows):
+        yield f"{len(rows) - len(usable)} row(s) of the machine have an impossible cpu_busy or cpu_own"
+    times = [number(row.get("t_s")) for row in usable]
+    yield from _lacking(run, touched, "the machine", times)
 
 
-def _environments(run: Run, compared: Sequence[Stretch]) -> Iterator[str]:
+def _environments(run: Run, touched: Touched) -> Iterator[str]:
     counts = ("count", "busy_max", "waited", "limit")
     usable = [row for row in run.environments if all(number(row.get(key), -1.0) >= 0 for key in counts)]
     if len(usable) != len(run.environments):
@@ -54,10 +56,10 @@ def _environments(run: Run, compared: Sequence[Stretch]) -> Iterator[str]:
         yield f"the environments' limit is not {limit:g}, as run.json says"
     if any(number(row.get("busy_max")) > number(row.get("limit")) for row in usable):
         yield "more environments were busy than their limit allows"
-    yield from _lacking(run, compared, "the environments", [number(row.get("t_s")) for row in usable])
+    yield from _lacking(run, touched, "the environments", [number(row.get("t_s")) for row in usable])
 
 
-def _nodes(run: Run, compared: Sequence[Stretch]) -> Iterator[str]:
+def _nodes(run: Run, touched: Touched) -> Iterator[str]:
     """The application's nodes and the sham's, from when a node joins until the end, or until its shard is removed."""
     times: dict[tuple[str, str], list[float]] = {}
     unknown = 0
@@ -76,7 +78,7 @@ def _nodes(run: Run, compared: Sequence[Stretch]) -> Iterator[str]:
     if not any(group == "application" for group, _ in times):
         yield "no row of the application's nodes"
     for (group, node), at in sorted(times.items()):
-        yield from _lacking(run, compared, f"node {node} ({group})", at, life=_life(run, group, node, max(at)))
+        yield from _lacking(run, touched, f"node {node} ({group})", at, life=_life(run, group, node, max(at)))
 
 
 def _life(run: Run, group: str, node: str, last_s: float) -> tuple[list[float], float]:
@@ -95,7 +97,7 @@ def _texts(value: object) -> list[str]:
 
 def _lacking(
     run: Run,
-    compared: Sequence[Stretch],
+    touched: Touched,
     what: str,
     times: Sequence[float],
     *,
@@ -111,12 +113,7 @@ def _lacking(
     for first, last in zip([0.0, *at[:-1].tolist()], at.tolist(), strict=True):
         if last - first > GAP_S:  # a node runs before it has joined
             gaps.append((max([first, *(time for time in joined if first < time < last + JOINING_S)]), last))
-    t_s = run.seconds.t_s
     for first, last in gaps:
-        if last - first <= GAP_S:
-            continue
-        inside = [
-            stretch.name for stretch in compared if ((t_s[stretch.rows] < last) & (t_s[stretch.rows] + 1 > first)).any()
-        ]
-        if inside:
+        if last - first > GAP_S and (inside := touched.names(first, last)):
             yield f"no row of {what} from {first:g} to {last:g} s ({', '.join(inside[:3])})"
+            return

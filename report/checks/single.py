@@ -15,7 +15,7 @@ from contract.runread import Run, number
 from contract.schedule import Schedule
 from report.checks.check import RunCheck, judged
 from report.checks.compared import told
-from report.checks.planned import schedule_of
+from report.checks.planned import edges_of, schedule_of
 from report.checks.promises import limit_of
 from report.measures import Floats, Mask
 from report.moves import PlayedMove
@@ -50,7 +50,8 @@ def single_arrivals(run: Run, moves: Sequence[PlayedMove]) -> Iterator[RunCheck]
         gaps.append(f"{int((~usable).sum())} row(s) have a k that no arrival of the profile has")
     else:
         kept = _by_second(run, schedule)
-        gaps += [*_whole(run, kept, moves), *_planned(run, schedule), *_times(run)]
+        gaps += _whole(run, kept, moves)
+        gaps += [] if gaps else [*_planned(run, schedule), *_times(run)]
         gaps += [] if gaps else [*_counted(run, kept), *_measured(run, kept)]
     if len(arrivals) or gaps or any(move.kind for move in moves):
         yield judged(
@@ -65,12 +66,9 @@ def single_arrivals(run: Run, moves: Sequence[PlayedMove]) -> Iterator[RunCheck]
 def _by_second(run: Run, schedule: Schedule) -> _Kept:
     """The row of seconds.csv of each arrival (by its number, not by its rounded time), and which rows are whole."""
     t_s, k = run.seconds.t_s, run.arrivals.k.astype(np.int64)
-    last = int(t_s[-1])
-    edges = np.array([schedule.count_before(second) for second in range(last + 2)], dtype=np.int64)
-    second = np.searchsorted(edges, k, "right") - 1
-    row_of = np.full(last + 2, -1, dtype=np.int64)
-    row_of[t_s] = np.arange(len(t_s))
-    row = row_of[np.minimum(second, last + 1)]
+    first, last = edges_of(run, schedule)
+    row = np.searchsorted(first, k, "right") - 1
+    row[(row >= 0) & (k >= last[row])] = -1
     held = np.bincount(row[row >= 0], minlength=len(t_s))
     return _Kept(row, (held == run.seconds["offered"]) & (held > 0))
 

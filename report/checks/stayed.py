@@ -7,30 +7,22 @@ import numpy as np
 
 from contract.runread import Run, number
 from report.checks.check import FAIL, PASS, WARN, RunCheck
-from report.checks.compared import Stretch
+from report.checks.compared import Stretch, Touched
 
+_MOST_NAMED = 4
 _SILENT_S = 3.0  # a worker is declared lost after so long a silence, at most
 
 
 def workers_stayed(run: Run, compared: Sequence[Stretch]) -> Iterator[RunCheck]:
     """No worker was lost in what is compared; elsewhere it is a note."""
     lost = [event.t_s for event in run.events if event.name == "worker.lost"]
-    inside = [
-        stretch.name
-        for stretch in compared
-        if not stretch.is_whole_run and any(_holds(run, stretch, at_s) for at_s in lost)
-    ]
-    value = f"{len(lost)} worker(s) lost" + (f", in {', '.join(inside)}" if inside else "")
+    touched = Touched(run, [stretch for stretch in compared if not stretch.is_whole_run])
+    inside = sorted({name for at_s in lost for name in touched.names(at_s - _SILENT_S, at_s)})
+    value = f"{len(lost)} worker(s) lost" + (f", in {', '.join(inside[:_MOST_NAMED])}" if inside else "")
     yield RunCheck(
         "Workers stayed", FAIL if inside else WARN if lost else PASS, value, "none lost in a window that is compared",
         "What a lost worker should have sent is unknown: run it again, on a machine with less other work.",
     )  # fmt: skip
-
-
-def _holds(run: Run, stretch: Stretch, at_s: float) -> bool:
-    """Whether a moment lies in a stretch, or within the seconds that a lost worker was silent before."""
-    t_s = run.seconds.t_s[stretch.rows]
-    return bool(((t_s <= at_s) & (t_s + 1 > at_s - _SILENT_S)).any())
 
 
 def nodes_stayed(run: Run, compared: Sequence[Stretch]) -> Iterator[RunCheck]:
@@ -42,19 +34,16 @@ def nodes_stayed(run: Run, compared: Sequence[Stretch]) -> Iterator[RunCheck]:
             by_node.setdefault((row.get("group"), row.get("node")), []).append(numbers)
     fell: list[str] = []
     inside: set[str] = set()
+    touched = Touched(run, compared)
     for (group, node), rows in by_node.items():
         table = np.array(sorted(rows))
         for place in np.flatnonzero((np.diff(table[:, 1]) < 0) | (np.diff(table[:, 2]) < 0)).tolist():
             first_s, last_s = float(table[place, 0]), float(table[place + 1, 0])
             fell.append(f"{node} ({group}) between {first_s:g} and {last_s:g} s")
-            inside |= {
-                stretch.name
-                for stretch in compared
-                if ((run.seconds.t_s[stretch.rows] < last_s) & (run.seconds.t_s[stretch.rows] + 1 > first_s)).any()
-            }
+            inside |= set(touched.names(first_s, last_s)) if len(inside) < _MOST_NAMED else set()
     if not by_node:
         return
-    value = "; ".join(fell[:3]) + (f", in {', '.join(sorted(inside))}" if inside else "")
+    value = "; ".join(fell[:3]) + (f", in {', '.join(sorted(inside)[:_MOST_NAMED])}" if inside else "")
     value = value or f"{len(by_node)} nodes, none restarted"
     yield RunCheck(
         "Nodes kept running", FAIL if inside else WARN if fell else PASS, value,

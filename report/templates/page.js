@@ -26,10 +26,10 @@
     // Okabe and Ito's colours, lightened on dark ground; all pairs stay apart for every kind of colour blindness.
     light: { ink: "#1c2024", quiet: "#5c636b", grid: "#e3e6e9", p50: "#0072b2", p95: "#00865f", p99: "#c24e00",
       fourth: "#a3508a", muted: "#7b838b", phase: "rgba(92,99,107,0.07)", real: "rgba(230,159,0,0.30)",
-      realEdge: "#9a6a00", asked: "rgba(230,159,0,0.12)", sham: "rgba(86,120,180,0.20)", shamEdge: "#4a6796", lost: "#c24e00" },
+      realEdge: "#9a6a00", asked: "rgba(230,159,0,0.12)", sham: "rgba(86,120,180,0.20)", shamAsked: "rgba(86,120,180,0.08)", shamEdge: "#4a6796", lost: "#c24e00" },
     dark: { ink: "#e8eaed", quiet: "#a3abb3", grid: "#343a41", p50: "#6cc0f5", p95: "#2ecf9f", p99: "#ff9248",
       fourth: "#e79bcb", muted: "#8d959d", phase: "rgba(200,206,212,0.06)", real: "rgba(240,180,40,0.28)",
-      realEdge: "#f0c050", asked: "rgba(240,180,40,0.12)", sham: "rgba(120,160,230,0.24)", shamEdge: "#a9c1ee", lost: "#ff9248" },
+      realEdge: "#f0c050", asked: "rgba(240,180,40,0.12)", sham: "rgba(120,160,230,0.24)", shamAsked: "rgba(120,160,230,0.10)", shamEdge: "#a9c1ee", lost: "#ff9248" },
   };
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const print = window.matchMedia("print");
@@ -66,7 +66,8 @@
     });
     for (const move of data.shading.moves) {
       const real = move.kind === "real";
-      if (real && move.requested < move.from) all.push(band(move.requested, move.from, colours.asked));
+      const asked = real ? colours.asked : colours.shamAsked;
+      if (move.requested < move.from) all.push(band(move.requested, move.from, asked));
       all.push(band(move.from, move.to, real ? colours.real : colours.sham, {
         line: { width: 1, color: real ? colours.realEdge : colours.shamEdge, dash: real ? "solid" : "dot" },
       }));

@@ -23,4 +23,4 @@ _MOCKED = re.compile(rf"arn:aws:(\w+):{REGION}:{ACCOUNT}:([a-z]+)/([\w.-]+)")
 
 def real(text: str) -> str:
     """The text with each mocked ARN in the form that AWS gives it; one of a type that is not listed stays."""
-    return _MOCKED.sub(lambda found: _FORMS.get(f"{found[1]} {found[2]}", found[0]).format(found[3]), text)
+    return _MOCKED.sub(lambda match: _FORMS.get(f"{match[1]} {match[2]}", match[0]).format(match[3]), text)

@@ -17,10 +17,10 @@ _IN_A_CHART, _IN_A_DASHBOARD = 500, 2500
 def _document(text: str) -> dict[str, Any]:
     """The document; none if it is no JSON object, which prose.py tells."""
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def dashboards(requests: list[Request]) -> Iterator[str]:

@@ -87,8 +87,8 @@ def _ports(container: dict[str, Any]) -> list[dict[str, Any]]:
 
 def awslogs(logs: dict[str, Any]) -> bool:
     """What the driver has to be told on Fargate."""
-    wanted = {"awslogs-group", "awslogs-region", "awslogs-stream-prefix"}
-    return logs.get("logDriver") != "awslogs" or wanted <= set(logs.get("options", {}))
+    needed = {"awslogs-group", "awslogs-region", "awslogs-stream-prefix"}
+    return logs.get("logDriver") != "awslogs" or needed <= set(logs.get("options", {}))
 
 
 def health_check(target: dict[str, Any]) -> bool:
@@ -166,7 +166,7 @@ def forwards(action: dict[str, Any]) -> bool:
 def container_sizes(task: dict[str, Any]) -> bool:
     """What the containers reserve is no more than the task has."""
     containers = cast("list[dict[str, Any]]", task["containerDefinitions"])
-    return all(sum(each.get(name, 0) for each in containers) <= int(task[name]) for name in ("cpu", "memory"))
+    return all(sum(container.get(name, 0) for container in containers) <= int(task[name]) for name in ("cpu", "memory"))
 
 
 def ulimits(limits: list[dict[str, Any]]) -> bool:

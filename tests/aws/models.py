@@ -63,11 +63,11 @@ def _check_structure(shape: StructureShape, value: Any, path: str) -> Iterator[s
     if not isinstance(value, dict):
         yield f"{path} = {value!r}: not a structure"
         return
-    given = cast("dict[str, Any]", value)
+    members = cast("dict[str, Any]", value)
     for name in shape.required_members:
-        if name not in given:
+        if name not in members:
             yield f"{_join(path, name)}: required, and missing"
-    for name, inside in given.items():
+    for name, inside in members.items():
         if name not in shape.members:
             yield f"{_join(path, name)} = {inside!r}: there is no such parameter"
         else:
@@ -96,9 +96,9 @@ def _check_map(shape: MapShape, value: Any, path: str) -> Iterator[str]:
 
 
 def _check_scalar(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    wanted = _TYPES[shape.type_name]
+    python_type = _TYPES[shape.type_name]
     # In Python True is a 1 too; in JSON and XML it is not.
-    if not isinstance(value, wanted) or (isinstance(value, bool) and shape.type_name != "boolean"):
+    if not isinstance(value, python_type) or (isinstance(value, bool) and shape.type_name != "boolean"):
         yield f"{path} = {value!r}: not of type {shape.type_name}"
     elif isinstance(value, str):
         if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:

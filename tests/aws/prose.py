@@ -355,9 +355,9 @@ def misfits(requests: Iterable[Request]) -> list[str]:
 
 def values(parameters: dict[str, Any], path: str) -> list[Any]:
     """What a request has at a path; nothing, if it does not send it."""
-    found: list[Any] = [parameters]
+    values: list[Any] = [parameters]
     for step in path.split(".") if path else []:
         name, each = step.removesuffix("[]"), step.endswith("[]")
-        inside = [item[name] for item in found if name in item]
-        found = [item for items in inside for item in items] if each else inside
-    return found
+        inside = [item[name] for item in values if name in item]
+        values = [item for items in inside for item in items] if each else inside
+    return values

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.aws.given import Given
+from tests.aws.inputs import Inputs
 from tests.aws.provider import ec2, ecs, elasticache, elbv2, iam, lambda_, others, s3
 from tests.aws.provider.call import Call, Creation, Own, UnmappedError
 from tests.infra.program import SUFFIX, Declared, Program
@@ -58,8 +58,8 @@ class Request:
 def creations(program: Program, of: Declared | None = None) -> list[Request]:
     """The requests of the first `up`, each resource's in the provider's order; or those of one resource only."""
     ids = _ids(program)
-    created = [of] if of else [each for each in program if each.short_type not in OUTSIDE]
-    return [request for each in created for request in _creation(each, ids)]
+    created = [of] if of else [resource for resource in program if resource.short_type not in OUTSIDE]
+    return [request for resource in created for request in _creation(resource, ids)]
 
 
 def changes(before: Program, after: Program) -> list[Request]:
@@ -75,7 +75,7 @@ def changes(before: Program, after: Program) -> list[Request]:
             case _, []:
                 continue
             case "elasticache.ReplicationGroup", ["numNodeGroups"]:
-                shards = Given(new.inputs, ids)("numNodeGroups")
+                shards = Inputs(new.inputs, ids)("numNodeGroups")
                 made.append(_made(new, elasticache.shard_count(new.name + SUFFIX, shards)))
             case "cloudwatch.Dashboard", ["dashboardBody"]:
                 made += _creation(new, ids)
@@ -92,9 +92,9 @@ def ec2_id(kind: str, urn: str) -> str:
 def _ids(program: Program) -> dict[tuple[str, str], str]:
     """The ids that EC2 makes, by kind and mocked id."""
     return {
-        (kind, each.name + SUFFIX): ec2_id(kind, each.urn)
-        for each in program
-        if (kind := _EC2_KINDS.get(each.short_type))
+        (kind, resource.name + SUFFIX): ec2_id(kind, resource.urn)
+        for resource in program
+        if (kind := _EC2_KINDS.get(resource.short_type))
     }
 
 
@@ -102,15 +102,15 @@ def _creation(resource: Declared, ids: Mapping[tuple[str, str], str]) -> list[Re
     mapping = CREATIONS.get(resource.short_type)
     if mapping is None:
         raise UnmappedError(f"{resource.urn}: no mapping for {resource.short_type}; read the provider, write one")
-    given = Given(resource.inputs, ids)
+    inputs = Inputs(resource.inputs, ids)
     mocked = resource.name + SUFFIX
     try:
-        name = next((given(name) for name in _NAMES if name in given), mocked)
+        name = next((inputs(name) for name in _NAMES if name in inputs), mocked)
         id_ = ids.get((_EC2_KINDS.get(resource.short_type, ""), mocked), mocked)
-        calls = mapping.build(given, Own(name, id_))
+        calls = mapping.build(inputs, Own(name, id_))
     except (LookupError, UnmappedError) as error:
         raise UnmappedError(f"{resource.urn}: {error}") from None
-    if unread := sorted(set(given.unread())):
+    if unread := sorted(set(inputs.unread())):
         raise UnmappedError(
             f"{resource.urn}: {', '.join(unread)}: internal/service/{mapping.read} has no mapping for it"
         )

@@ -128,10 +128,10 @@ class Template:
         """A reference to the declared resource that the value names; a value that names none stays as it is."""
         if isinstance(value, list):
             return [self._refer(resource, way, entry) for entry in value]
-        found = self._references.get((way.kind, value))
-        if found is None:
+        reference = self._references.get((way.kind, value))
+        if reference is None:
             self.dangling.append(f"{resource.urn} {way.place}: {value!r} names no declared {way.kind}")
-        return found or value
+        return reference or value
 
 
 def kind_of(resource: Declared) -> Counterpart | Folded | Absent:

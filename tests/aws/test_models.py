@@ -84,8 +84,8 @@ def test_a_rule_of_prose_is_asked_and_can_refuse(rule: Rule) -> None:
 def test_a_model_is_asked_about_every_kind_of_value(parameters: dict[str, Any], complaint: str) -> None:
     """Structures, lists, maps and their keys, and each plain type are looked into, at any depth."""
     sent = {"FunctionName": "f", "Role": "arn:aws:iam::123456789012:role/f", "Code": {}, **parameters}
-    found = broken([Request("urn", "lambda", "CreateFunction", sent)])
-    assert any(line.startswith(f"urn: lambda CreateFunction: {complaint}") for line in found), found
+    problems = broken([Request("urn", "lambda", "CreateFunction", sent)])
+    assert any(line.startswith(f"urn: lambda CreateFunction: {complaint}") for line in problems), problems
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_redis_wants_a_default_user() -> None:
         program = CONFIGURATIONS[configuration].declare()
         user = program.one("elasticache.User", "user").inputs["userId"]
         alone = Plant("elasticache.UserGroup", "users", {"userIds": [user]}, told)
-        found = complaints(alone.into(program))
-        assert alone.missed(program, found) == "" if told else found == []
+        problems = complaints(alone.into(program))
+        assert alone.missed(program, problems) == "" if told else problems == []
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,6 @@ def test_redis_wants_a_default_user() -> None:
 def test_a_balancer_needs_two_zones_and_room(change: dict[str, Any], told: str) -> None:
     """The mistake is in a subnet, and it is the balancer that AWS refuses."""
     program = declare()
-    found = complaints(Plant("ec2.Subnet", "inner-1", change, told).into(program))
+    problems = complaints(Plant("ec2.Subnet", "inner-1", change, told).into(program))
     balancer = program.one("lb.LoadBalancer").urn
-    assert [line for line in found if line.startswith(f"{balancer}: ") and told in line]
+    assert [line for line in problems if line.startswith(f"{balancer}: ") and told in line]

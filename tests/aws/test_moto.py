@@ -44,21 +44,27 @@ def _managed() -> frozenset[str]:
 
 def refusals(program: Program) -> list[str]:
     """What IAM and EC2 would not take, each with the URN of the resource that it is about."""
-    found: list[str] = []
+    refused: list[str] = []
 
     def send(resource: Declared, request: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = request(**parameters)
         except ClientError as error:
-            found.append(f"{resource.urn}: {error}")
+            refused.append(f"{resource.urn}: {error}")
             return {}
         return answer
 
     with mock_aws():
         _put_roles(program, send)
         _put_networks(program, send)
-    unknown = [each for each in program.of("iam.RolePolicyAttachment") if each.inputs["policyArn"] not in _managed()]
-    return found + [f"{each.urn}: AWS has no managed policy {each.inputs['policyArn']}" for each in unknown]
+    unknown = [
+        attachment
+        for attachment in program.of("iam.RolePolicyAttachment")
+        if attachment.inputs["policyArn"] not in _managed()
+    ]
+    return refused + [
+        f"{attachment.urn}: AWS has no managed policy {attachment.inputs['policyArn']}" for attachment in unknown
+    ]
 
 
 @functools.cache

@@ -142,8 +142,8 @@ def _closes(statement: Mapping[str, Any], whole: set[str]) -> bool:
 
 def statements(policy: str) -> list[dict[str, Any]]:
     """A policy's statements."""
-    found: list[dict[str, Any]] = json.loads(policy)["Statement"]
-    return found
+    statements: list[dict[str, Any]] = json.loads(policy)["Statement"]
+    return statements
 
 
 def listed(value: str | list[str]) -> list[str]:

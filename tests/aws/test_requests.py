@@ -24,7 +24,9 @@ UNSENT = {
 
 def test_every_type_is_mapped() -> None:
     """The mappings are those of the declared types: none is missing, and none is left over."""
-    declared = {resource.short_type for each in CONFIGURATIONS.values() for resource in each.declare()}
+    declared = {
+        resource.short_type for configuration in CONFIGURATIONS.values() for resource in configuration.declare()
+    }
     assert declared - OUTSIDE == set(CREATIONS)
 
 
@@ -61,7 +63,7 @@ def test_every_declared_value_reaches_a_request(configuration: str) -> None:
     """Another value makes other requests, or is refused: no mapping reads a property and forgets to send it."""
     program = CONFIGURATIONS[configuration].declare()
     silent: set[str] = set()
-    for resource in (each for each in program if each.short_type not in OUTSIDE):
+    for resource in (entry for entry in program if entry.short_type not in OUTSIDE):
         before = creations(program, of=resource)
         for path in _leaves(resource.inputs):
             try:

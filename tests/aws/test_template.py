@@ -113,12 +113,12 @@ def complaints(program: Program) -> list[str]:
     template = Template(program)
     body, unreadable = decode_str(json.dumps(template.body))
     assert body is not None, unreadable
-    found = list(template.dangling)
+    problems = list(template.dangling)
     for match in _linter().validate_template(body):
         path: list[str | int] = list(getattr(match, "path", None) or [])
         place = ".".join(map(str, path[3:]))
-        found.append(f"{template.about(path)} {place}: {match.message} ({match.rule.id})")
-    return found
+        problems.append(f"{template.about(path)} {place}: {match.message} ({match.rule.id})")
+    return problems
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
@@ -148,10 +148,10 @@ def test_a_long_name_is_told() -> None:
     program = declare()
     named = [program.one("iam.Role", "master"), program.one("s3.Bucket"), program.one("lambda.Function", "session")]
     longer = {resource.urn: replace(resource, name=resource.name + "-x" * 30) for resource in named}
-    found = complaints(Program({**program.resources, **longer}))
+    problems = complaints(Program({**program.resources, **longer}))
     for resource in named:
-        own = [one for one in found if one.startswith(f"{resource.urn} ") and "Name: " in one]
-        assert own, (resource.urn, found)
+        own = [one for one in problems if one.startswith(f"{resource.urn} ") and "Name: " in one]
+        assert own, (resource.urn, problems)
 
 
 @pytest.mark.parametrize(
@@ -167,5 +167,7 @@ def test_what_is_not_mapped_is_told(change: dict[str, Any]) -> None:
 
 def test_every_counterpart_is_declared() -> None:
     """The table of types holds none that no configuration declares."""
-    declared = {resource.short_type for each in CONFIGURATIONS.values() for resource in each.declare()}
+    declared = {
+        resource.short_type for configuration in CONFIGURATIONS.values() for resource in configuration.declare()
+    }
     assert set(KINDS) == declared

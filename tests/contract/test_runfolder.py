@@ -16,9 +16,9 @@ RUN = {"stack": "dev", "timings": ["write", "render"]}
 
 def latencies(*values_us: int) -> Latencies:
     """A second's worth of one series."""
-    found = Latencies()
-    found.record(values_us)
-    return found
+    latencies = Latencies()
+    latencies.record(values_us)
+    return latencies
 
 
 def test_everything_is_written_as_the_contract_says(tmp_path: Path) -> None:

@@ -55,13 +55,13 @@ def test_decoded_percentiles_are_those_of_the_library(seconds: list[list[int]], 
     ours = hdrread.build(list(range(len(seconds))), payloads, len(seconds))
     assert ours.totals.tolist() == [len(values) for values in seconds]
     for quantile in (0.5, 0.99, 1.0):
-        found = ours.per_row(quantile)
+        quantiles = ours.per_row(quantile)
         for row, values in enumerate(seconds):
             if not values:
-                assert np.isnan(found[row])
+                assert np.isnan(quantiles[row])
                 continue
             exact = sorted(values)[max(int(np.ceil(quantile * len(values) - 1e-9)), 1) - 1]
-            assert found[row] == library[row].get_highest_equivalent_value(exact)
+            assert quantiles[row] == library[row].get_highest_equivalent_value(exact)
     together = [value for values in seconds for value in values]
     merged = ours.merged(np.ones(len(seconds), dtype=np.bool_))
     assert merged.total == len(together)

@@ -108,3 +108,18 @@ def test_poisson_gaps_are_exponential_and_depend_on_the_seed_only() -> None:
     assert math.sqrt(variance) == pytest.approx(mean, rel=0.05)
     assert first == times(1)
     assert first != times(2)
+
+
+def test_a_phase_like_an_earlier_one_repeats_its_poisson_arrivals() -> None:
+    """A control plans the same arrivals at the same offsets; a phase of other rates or length draws its own."""
+    ramp = ProfilePhase("control", Fraction(40), Fraction(60), Fraction(80))
+    other = ProfilePhase("higher", Fraction(40), Fraction(80), Fraction(60))
+    schedule = Schedule(Profile("p", "", (ramp, other, ramp), "poisson", 3))
+    control, higher, reshard = (
+        [schedule.planned_s(phase.first_k + k) - phase.start_s for k in range(phase.arrivals)]
+        for phase in schedule.phases
+    )
+    assert reshard == pytest.approx(control, abs=1e-9)
+    assert len(control) > 2048  # more than two blocks
+    assert [40 - offset for offset in reversed(higher)][:3] != pytest.approx(control[:3], abs=1e-3)
+    assert [phase.first_k for phase in schedule.phases] == [0, len(control), len(control) + len(higher)]

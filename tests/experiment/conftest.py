@@ -92,10 +92,10 @@ def in_turn(*answers: Any) -> Answer:
     left = list(answers)
 
     def answer(**_: Any) -> dict[str, Any]:
-        found = left.pop(0) if len(left) > 1 else left[0]
-        if isinstance(found, Exception):
-            raise found
-        return dict(found)
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
 
     return answer
 
@@ -111,8 +111,8 @@ def cloud_of(clock: SleepingClock) -> Callable[..., Cloud]:
     """A Cloud made of scripted clients."""
 
     def make(**clients: Any) -> Cloud:
-        given = {name.replace("_", "-"): client for name, client in clients.items()}
-        return Cloud(REGION, clients=given, clock=clock, sleep=clock.sleep)
+        stubs = {name.replace("_", "-"): client for name, client in clients.items()}
+        return Cloud(REGION, clients=stubs, clock=clock, sleep=clock.sleep)
 
     return make
 

@@ -56,24 +56,25 @@ class StackNames:
     def __init__(self, program: Program, stack: str, rename: Callable[[str], str] = str) -> None:
         self.tags = {"Project": PROJECT, "Stack": stack}
         self.names: dict[str, list[str]] = {key: [value] for key, value in SET.items()}
-        for placeholder, (short_type, given) in NAMES.items():
+        for placeholder, (short_type, name_input) in NAMES.items():
             self.names[placeholder] = [
-                rename(str(found.inputs[given]) if given else found.name + SUFFIX) for found in program.of(short_type)
+                rename(str(resource.inputs[name_input]) if name_input else resource.name + SUFFIX)
+                for resource in program.of(short_type)
             ]
         self.names["CacheClusterId"] = [f"{group}-0001-001" for group in self.names["ReplicationGroupId"]]
         self.names["TaskId"] = [f"{cluster}/{ID}" for cluster in self.names["ClusterName"]]
-        self.attached = [str(found.inputs["policyArn"]) for found in program.of("iam.RolePolicyAttachment")]
+        self.attached = [str(resource.inputs["policyArn"]) for resource in program.of("iam.RolePolicyAttachment")]
 
     def arns(self, raw: str) -> list[str]:
         """Every ARN of a type that this stack has."""
         placeholders = re.findall(r"\$\{(\w+)\}", raw)
-        found: list[str] = []
+        arns: list[str] = []
         for values in itertools.product(*(self.names.get(name, [ID]) for name in placeholders)):
             arn = raw
             for name, value in zip(placeholders, values, strict=True):
                 arn = arn.replace("${" + name + "}", value)
-            found.append(arn)
-        return found
+            arns.append(arn)
+        return arns
 
     def requests(self, call: ProviderCall, target: CallTarget) -> list[IamRequest]:
         """What AWS decides on for one target of a call, at the moment of the call."""
@@ -251,7 +252,7 @@ def linted(made: Policies) -> list[str]:
         for statement, action in _actions(made)
         if statement["Resource"] == ["*"] and "Condition" not in statement
     }
-    found: list[str] = []
+    findings: list[str] = []
     for name, one in made.items():
         for finding in parliament.analyze_policy_string(json.dumps(one)).findings:
             match finding.issue:
@@ -262,5 +263,5 @@ def linted(made: Policies) -> list[str]:
                 case "RESOURCE_STAR" if not set(finding.detail) & bare - set(permissions.WIDE):
                     continue  # limited by tags, or listed with its reason
                 case _:
-                    found.append(f"{name}: {finding.issue}: {finding.detail} {finding.location}")
-    return found
+                    findings.append(f"{name}: {finding.issue}: {finding.detail} {finding.location}")
+    return findings

@@ -101,3 +101,64 @@ def test_a_run_without_sessions_is_audited_at_once(tmp_path: Path) -> None:
     """Nothing was acknowledged: nothing can be missing, and the function is not asked."""
     result = audit.audit(tmp_path, lambda _sessions: pytest.fail("asked"))
     assert (result["complete"], result["acknowledged"]) == (True, 0)
+
+
+def written(folder: Path, **run: object) -> Path:
+    """A run of five acknowledged sessions."""
+    (folder / "run.json").write_text(json.dumps({"format": 2, "totals": {"ok": 5, "failed": 2, "unknown": 1}} | run))
+    (folder / "sessions.bin").write_bytes(b"".join(uuid.UUID(int=n).bytes for n in range(5)))
+    return folder
+
+
+def holding(keys: int, *problems: str) -> Mapping[str, Any]:
+    """The function's answer when the primaries hold so many keys."""
+    return {"keys": keys, "values": keys, "nodes": [], "problems": list(problems)}
+
+
+WARMED = {"requests": 40, "sessions": 38}
+
+
+@pytest.mark.parametrize(
+    ("run", "keys", "bounds", "says"),
+    [
+        ({"keys_before": 10, "warmed": WARMED}, 53, (53, 58), []),
+        ({"keys_before": 10, "warmed": WARMED}, 58, (53, 58), []),
+        ({"keys_before": 10, "warmed": WARMED}, 52, (53, 58), ["hold 52 keys, 1 fewer than were written (53)"]),
+        ({"keys_before": 10, "warmed": WARMED}, 59, (53, 58), ["59 keys, 1 more than can have been written (58)"]),
+        ({"keys_before": 10}, 18, (15, 18), []),
+        ({"keys_before": 10}, 14, (15, 18), ["hold 14 keys, 1 fewer"]),
+        ({"warmed": WARMED}, 5000, (43, None), []),
+        ({"warmed": WARMED}, 42, (43, None), ["hold 42 keys, 1 fewer"]),
+        ({"keys_before": 10, "totals": None}, 5000, (15, None), []),
+    ],
+)
+def test_the_number_of_keys_must_fit_what_was_written(
+    tmp_path: Path, run: dict[str, object], keys: int, bounds: tuple[int, int | None], says: list[str]
+) -> None:
+    """A key is lost or extra even where every acknowledged session is there; without a count before, only lost."""
+    folder = written(tmp_path, **run)
+    nodes = audit.audit(folder, honest, ask_nodes=lambda: holding(keys))["nodes"]
+    assert (nodes["at_least"], nodes["at_most"]) == bounds
+    assert [part in problem for part, problem in zip(says, nodes["problems"], strict=True)] == [True] * len(says)
+    assert json.loads((folder / "audit.json").read_text())["nodes"] == nodes
+
+
+def test_what_the_nodes_tell_is_kept(tmp_path: Path) -> None:
+    """A stray key is in audit.json as the node told it."""
+    nodes = audit.audit(written(tmp_path), honest, ask_nodes=lambda: holding(5, "a stray"))["nodes"]
+    assert nodes["problems"] == ["a stray"]
+
+
+@pytest.mark.parametrize("answer", [{"error": "Refused: NOPERM"}, {"checked": 0, "missing": [], "different": []}])
+def test_nodes_that_cannot_be_asked_are_a_problem(tmp_path: Path, answer: dict[str, Any]) -> None:
+    """Neither an error nor another function's answer counts as nodes that agree."""
+    (problem,) = audit.audit(written(tmp_path), honest, ask_nodes=lambda: answer)["nodes"]["problems"]
+    assert problem.startswith("the nodes could not be asked: ")
+    assert str(answer.get("error", "checked")) in problem
+
+
+def test_an_application_of_ones_own_may_hold_other_data(tmp_path: Path) -> None:
+    """Its replies name no session, so nobody knows how many keys there should be: the nodes are not asked."""
+    folder = written(tmp_path)
+    (folder / "sessions.bin").write_bytes(b"")
+    assert "nodes" not in audit.audit(folder, honest, ask_nodes=lambda: pytest.fail("asked"))

@@ -14,7 +14,7 @@ from contract.runread import read_run
 from experiment.driver import Experiment
 from experiment.errors import ExperimentError, ExpiredError, UsageError
 from experiment.place import Emit, Progress, Started
-from experiment.plan import Move, Plan
+from experiment.plan import Blocks, Filling, Move, Plan, plan_cycles
 from experiment.screen import Screen
 from experiment.state import State
 from rehearsal import __main__ as here
@@ -98,10 +98,14 @@ class Scripted:
         self.time = 1000.0
         self.calls: list[str] = []
         self.failures: dict[str, list[BaseException]] = {}
-        self.shards = 1
+        self.shards = {"real": 1, "sham": 1}
         self.ends_at = 1100.0
         self.takes_events = True
         self.told: list[str] = []
+        self.told_at_s: list[tuple[str, float]] = []
+        self.filled: list[tuple[float, float]] = []
+        self.fill_s = self.join_s = 0.0
+        self.move_s = 10.0
 
     def _do(self, call: str) -> None:
         self.calls.append(call)
@@ -112,9 +116,11 @@ class Scripted:
         """The stack stands."""
         self._do("up")
 
-    def fill(self, moves: object) -> None:
-        """Nothing to fill."""
+    def fill(self, as_at_s: float) -> None:
+        """As slow as it is told to be."""
         self._do("fill")
+        self.filled.append((self.time - 1000.0, as_at_s))
+        self.time += self.fill_s
 
     def start(self, emit: Emit) -> Started:
         """The run folder begins to be written."""
@@ -131,21 +137,25 @@ class Scripted:
 
     def shards_before(self, move: Move) -> int | None:
         """As many as there are; None when nothing is to be done."""
-        return None if move.to == self.shards else self.shards
+        before = self.shards[move.kind]
+        return None if move.to == before else before
 
     def change(self, move: Move, emit: Emit, watch: Callable[[], Progress]) -> None:
-        """Ten seconds."""
+        """Ten seconds, unless it is told otherwise."""
         self._do("change")
-        emit("slots.started", slots=8192)
-        self.time += 10
+        self.time += self.join_s
+        sham = "" if move.kind == "real" else "sham."
+        emit(f"{sham}slots.started", slots=8192)
+        self.time += self.move_s
         watch()
-        emit("slots.finished", slots=8192, keys=5)
-        self.shards = move.to
+        emit(f"{sham}slots.finished", slots=8192, keys=5)
+        self.shards[move.kind] = move.to
 
     def tell(self, event: str, fields: object) -> bool:
         """The master hears it, or not."""
         if self.takes_events:
             self.told.append(event)
+            self.told_at_s.append((event, self.time - 1000.0))
         return self.takes_events
 
     def note(self, notes: object) -> None:
@@ -163,6 +173,11 @@ class Scripted:
     def audit(self, sessions: object) -> dict[str, Any]:
         """Nothing was acknowledged."""
         raise AssertionError("asked for no session")
+
+    def census(self) -> dict[str, Any]:
+        """An empty cluster of one node."""
+        node = {"node": "here:1", "shard": 1, "role": "primary", "keys": 0, "unowned": 0}
+        return {"keys": 0, "values": 0, "nodes": [node], "problems": []}
 
     def down(self) -> None:
         """Everything ends."""
@@ -199,7 +214,7 @@ def test_every_step_is_done_once_and_in_order(tmp_path: Path) -> None:
     """The move is made at its second, the load followed to its end, and the stack goes last."""
     place = Scripted(tmp_path / "run")
     driver(place).run(PLAN, down=True)
-    assert [call for call in place.calls if call != "progress"] == ["up", "fill", "start", "change", "collect", "down"]
+    assert [call for call in place.calls if call != "progress"] == ["up", "start", "change", "collect", "down"]
     assert place.told == ["reshard.requested", "slots.started", "slots.finished", "reshard.finished"]
     assert place.time >= place.ends_at
 
@@ -278,3 +293,64 @@ def test_a_load_that_is_over_before_the_move_gets_none(tmp_path: Path) -> None:
     driver(place).run(PLAN, down=False)
     assert "change" not in place.calls
     assert place.told == []
+
+
+BLOCKS = Blocks(4, 1, 50.0, filling_s=2, flank_s=3, preparing_s=2, window_s=4, moving_s=3)
+CYCLES = Plan(tuple(plan_cycles(BLOCKS, (1, 2))), (1, 2), "scripted", blocks=BLOCKS)
+
+
+def cycling(folder: Path) -> Scripted:
+    """A place for four blocks of 25 seconds, whose moves are over within their windows."""
+    place = Scripted(folder / "run")
+    place.move_s, place.join_s, place.fill_s = 3.0, 1.0, 1.5
+    return place
+
+
+def test_a_run_of_cycles_keeps_every_planned_moment(tmp_path: Path) -> None:
+    """Fillings in the time for them, requests and first slots to the moment, however long the nodes take to join."""
+    place = cycling(tmp_path)
+    driver(place).run(CYCLES, down=False)
+    assert place.filled == [
+        (pytest.approx(25.0 * block), move.filling.as_at_s)
+        for block, move in enumerate(CYCLES.moves[::2])
+        if move.filling is not None
+    ]
+    assert place.told[0] == "cycles.started"
+    for name, expected in (
+        ("requested", [move.at_s for move in CYCLES.moves]),
+        ("slots.started", [move.window[0] for move in CYCLES.moves if move.window]),
+    ):
+        assert [at_s for event, at_s in place.told_at_s if event.endswith(name)] == pytest.approx(expected)
+    run = runfolder.read_run(tmp_path / "run")
+    assert run["cycles"] == {"count": 4, "seed": 1, "window_s": 4, "flank_s": 3, "primary": "response.slow"}
+    assert run["slow_ms"] == 20.0
+    assert "problems" not in run
+
+
+@pytest.mark.parametrize(
+    ("slow", "seconds", "made", "said"),
+    [
+        ("fill_s", 3.5, 0, "the idle time after filling the sham's cluster was due at 2.0 s and came 1.5 s late"),
+        ("join_s", 3.5, 1, "its first slot was due at 7.0 s and came 1.5 s late"),
+        ("move_s", 4.5, 1, "it lasted 4.5 s from its first slot to its last node, longer than the window of 4.0 s"),
+    ],
+)
+def test_what_would_overlap_is_refused(tmp_path: Path, slow: str, seconds: float, made: int, said: str) -> None:
+    """A filling, a preparation or a move that takes longer than planned ends the moves and makes the run INVALID."""
+    place = cycling(tmp_path)
+    setattr(place, slow, seconds)
+    assert driver(place).run(CYCLES, down=False) == 2
+    assert place.calls.count("change") == made
+    problems = str(runfolder.read_run(tmp_path / "run")["problems"])
+    assert said in problems
+    assert "the machine is too busy: end other programs, or lower --load-scale" in problems
+
+
+def test_the_sham_of_a_single_run_is_filled_before_the_load(tmp_path: Path) -> None:
+    """Under load it would take CPU from the control; what the warming writes is added before second 0."""
+    place = Scripted(tmp_path / "run")
+    place.time = 990.0
+    sham = Move("sham", 20.0, 2, filling=Filling(as_at_s=81.0))
+    driver(place).run(Plan((sham, *PLAN.moves), (1, 2), "scripted"), down=False)
+    assert place.calls[:4] == ["up", "fill", "start", "fill"]
+    assert place.filled == [(-10.0, 81.0), (pytest.approx(-0.8), 81.0)]

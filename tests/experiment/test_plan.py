@@ -1,11 +1,13 @@
 """When moves are played: beside their control, and in cycles with idle flanks."""
 
+from itertools import pairwise
+
 import pytest
 
 from contract import profiles
 from contract.schedule import Schedule
 from experiment.errors import OptionsError
-from experiment.plan import cycles_duration_s, plan_cycles, plan_reshard
+from experiment.plan import Blocks, Filling, plan_cycles, plan_reshard
 
 
 def original(compress: str = "20") -> Schedule:
@@ -19,6 +21,7 @@ def test_the_sham_stands_at_the_same_offset_of_the_control(compress: str, real_s
     sham, real = plan_reshard(original(compress), 0.65, 2, sham=True)
     assert (sham.kind, real.kind) == ("sham", "real")
     assert (sham.at_s, real.at_s) == pytest.approx((sham_s, real_s))
+    assert (sham.window, real.window) == (None, None)
 
 
 @pytest.mark.parametrize("at", [0.61, 0.98, 0.3999, 0.4001])
@@ -34,24 +37,79 @@ def test_a_phase_without_a_twin_has_no_sham() -> None:
     assert move.kind == "real"
 
 
-def test_cycles_are_balanced_random_and_repeatable() -> None:
-    """As many real moves as shams, directions alternating within each, the same order for the same seed."""
-    moves = plan_cycles(8, 1, 2, flank_s=10, room_s=20, seed=3)
-    for kind in ("real", "sham"):
-        assert [move.to for move in moves if move.kind == kind] == [2, 1] * 4
-        assert [move.cycle for move in moves if move.kind == kind] == list(range(8))
-    assert [move.kind for move in moves] != ["real", "sham"] * 8
-    assert moves == plan_cycles(8, 1, 2, flank_s=10, room_s=20, seed=3)
-    assert moves != plan_cycles(8, 1, 2, flank_s=10, room_s=20, seed=4)
+def test_the_sham_is_filled_for_the_middle_of_the_real_move() -> None:
+    """Not for its request: the application's cluster goes on growing while nodes join and slots move."""
+    sham, real = plan_reshard(original(), 0.65, 2, sham=True, middle_after_s=15.0)
+    assert sham.filling == Filling(as_at_s=real.at_s + 15.0)
+    assert real.filling is None
+    # 60 s at 255/s, 30 s at 525/s, then 22.5 s of the ramp: 15 s more than at the request
+    assert original().count_before(real.at_s + 15.0) == pytest.approx(15300 + 15750 + 22.5 * (60 + 206.25) / 2, abs=2)
 
 
-def test_every_move_of_the_cycles_has_its_flanks() -> None:
-    """Moves are a room and a flank apart, the first and the last have a flank as well."""
-    moves = plan_cycles(2, 1, 2, flank_s=10, room_s=20, seed=1)
-    assert [move.at_s for move in moves] == [10, 40, 70, 100]
-    assert cycles_duration_s(2, flank_s=10, room_s=20) == 130
+def blocks(count: int = 8, seed: int = 3, rate: float = 100.0, window_s: float = 20.0) -> Blocks:
+    """Blocks of 2 (filling) + 3 x 10 (flanks) + 2 x (5 + window + 1) seconds."""
+    return Blocks(count, seed, rate, filling_s=2, flank_s=10, preparing_s=5, window_s=window_s, moving_s=18)
 
 
-def test_the_sham_gets_as_many_keys_as_the_reshard_will_meet() -> None:
-    """Keys at the reshard are the arrivals planned before it: 60 s at 255/s, 30 s at 525/s, then 6 s of the ramp."""
-    assert original().count_before(96.0) == pytest.approx(15300 + 15750 + 6 * (60 + 99) / 2, abs=2)
+def test_each_block_has_a_real_and_a_sham_move_of_one_direction() -> None:
+    """Directions alternate from block to block, for both clusters; a seed repeats its order, another has another."""
+    moves = plan_cycles(blocks(), (1, 2))
+    pairs = [moves[place : place + 2] for place in range(0, 16, 2)]
+    assert [{move.kind for move in pair} for pair in pairs] == [{"real", "sham"}] * 8
+    assert [[move.cycle for move in pair] for pair in pairs] == [[block, block] for block in range(8)]
+    assert [[move.to for move in pair] for pair in pairs] == [[2, 2], [1, 1]] * 4
+    assert moves == plan_cycles(blocks(), (1, 2))
+    orders = {tuple(move.kind for move in plan_cycles(blocks(seed=seed), (1, 2))) for seed in range(20)}
+    assert len(orders) == 20
+
+
+def test_a_coin_decides_each_block_by_itself() -> None:
+    """Over many seeds the real move comes first in half of the blocks, whatever came first in the block before."""
+    first = [[pair.kind == "real" for pair in plan_cycles(blocks(seed=seed), (1, 2))[::2]] for seed in range(200)]
+    share = sum(map(sum, first)) / 1600
+    changes = sum(one != other for order in first for one, other in pairwise(order)) / 1400
+    assert share == pytest.approx(0.5, abs=0.05)
+    assert changes == pytest.approx(0.5, abs=0.06)
+
+
+def test_filling_flanks_and_windows_never_overlap() -> None:
+    """Filling 2, flank 10, request, window 5 s later, flank, request, window, flank; then the next block begins."""
+    plan = blocks(count=4)
+    moves = plan_cycles(plan, (1, 2))
+    assert (plan.block_s, plan.duration_s) == (84, 336)
+    assert [move.at_s for move in moves] == [12, 48, 96, 132, 180, 216, 264, 300]
+    assert [move.window for move in moves[:2]] == [(17, 37), (53, 73)]
+    spans: list[tuple[float, float]] = []
+    for move in moves:
+        assert move.window is not None
+        if move.filling is not None:
+            assert move.filling.during is not None
+            spans.append(move.filling.during)
+            assert move.filling.during[1] + plan.flank_s <= move.at_s
+        spans += [(move.at_s, move.window[1]), (move.window[1], move.window[1] + plan.flank_s)]
+    assert all(one[1] <= other[0] for one, other in pairwise(spans))
+    assert spans[-1][1] <= plan.duration_s
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_block_is_filled_once_for_its_real_moves_middle(seed: int) -> None:
+    """Before its first move, whichever that is; and the last of its slots' keys are those of half of the move."""
+    plan = blocks(count=4, seed=seed)
+    moves = plan_cycles(plan, (1, 2))
+    for first, second in zip(moves[::2], moves[1::2], strict=True):
+        [real] = [move for move in (first, second) if move.kind == "real"]
+        assert second.filling is None
+        assert first.filling is not None
+        assert first.filling.as_at_s == real.at_s + plan.preparing_s + plan.moving_s / 2
+
+
+@pytest.mark.parametrize(
+    ("rate", "window_s", "primary"),
+    [(100.0, 10.0, "response.p99"), (99.9, 10.0, "response.slow"), (300.0, 4.0, "response.p99")],
+)
+def test_the_primary_outcome_is_declared_from_the_arrivals_of_a_window(
+    rate: float, window_s: float, primary: str
+) -> None:
+    """p99 needs 1,000 arrivals in a window; with fewer it is the share of slow ones."""
+    said = blocks(rate=rate, window_s=window_s).as_json()
+    assert said == {"count": 8, "seed": 3, "window_s": window_s, "flank_s": 10, "primary": primary}

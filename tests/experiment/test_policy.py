@@ -13,6 +13,7 @@ import pytest
 from experiment.__main__ import main
 from experiment.aws import permissions, policy
 from experiment.aws.provider_calls import TypeRow, row, table
+from experiment.program import Resource
 from infra.naming import named
 from tests.aws.configurations import CONFIGURATIONS, Configuration
 from tests.aws.requests import Request, changes, creations
@@ -29,11 +30,16 @@ STRANGERS: dict[str, Callable[[str], str]] = {
 }
 
 
+def resources(program: Program) -> list[Resource]:
+    """The program's resources as experiment/program.py tells them."""
+    return [Resource(declared.type, declared.name, declared.inputs, {}) for declared in program]
+
+
 def made(title: str) -> tuple[Program, dict[str, policy.Policy], checks.StackNames]:
     """The program, the policies and the stack of one configuration."""
     configuration = CONFIGURATIONS[title]
     program = configuration.declare()
-    policies = policy.policies(list(program), checks.PROJECT, configuration.stack)
+    policies = policy.policies(resources(program), checks.PROJECT, configuration.stack)
     return program, policies, checks.StackNames(program, configuration.stack)
 
 
@@ -75,13 +81,13 @@ ACTIONS = {
 
 def unlisted(made: list[Request], program: Program, rows: Mapping[str, TypeRow]) -> set[str]:
     """Requests whose action is missing in their resource type's row."""
-    found: set[str] = set()
+    requests: set[str] = set()
     for request in made:
         operation = f"{request.service.replace('elbv2', 'elasticloadbalancing')}:{request.operation}"
         kind = program.resources[request.urn].type
         if ACTIONS.get(operation, operation) not in {call.action for call in rows[kind]}:
-            found.add(f"{kind}: {operation}")
-    return found
+            requests.add(f"{kind}: {operation}")
+    return requests
 
 
 @pytest.mark.parametrize("title", CONFIGURATIONS)
@@ -126,7 +132,7 @@ def test_a_strangers_resource_is_out_of_reach(title: str, stranger: str) -> None
 def test_a_stack_whose_name_begins_alike_is_out_of_reach(other: str) -> None:
     """The suffix has seven characters and no more, so that `dev-load-???????` is not `dev-2-load-0123abc`."""
     program = Configuration(other).declare()
-    policies = policy.policies(list(Configuration("dev").declare()), checks.PROJECT, "dev")
+    policies = policy.policies(resources(Configuration("dev").declare()), checks.PROJECT, "dev")
     assert checks.granted(policies, program, checks.StackNames(program, other), table()) == []
 
 
@@ -143,8 +149,8 @@ def test_what_changes_is_limited_or_listed_with_its_reason() -> None:
     """Every wide right is one that somebody decided on; the list has none that is not needed."""
     _, policies, _ = made("with a budget")
     assert checks.unlimited(policies, table(), permissions.WIDE) == []
-    found = {line.split(": ")[0] for line in checks.unlimited(policies, table(), ())}
-    assert set(permissions.WIDE) == found
+    unlimited = {line.split(": ")[0] for line in checks.unlimited(policies, table(), ())}
+    assert set(permissions.WIDE) == unlimited
 
 
 def test_the_policies_grant_no_action_beyond_the_table() -> None:
@@ -157,7 +163,10 @@ def test_the_policies_grant_no_action_beyond_the_table() -> None:
 
 
 def asked() -> set[str]:
-    """Every action that a call of experiment/ names for its error message."""
+    """Every action that the sources of experiment/ name: a refused call tells the user to allow just this action.
+
+    It reads sources, because a played run makes only some of the calls: not those after a failure.
+    """
     found: set[str] = set()
     for file in (ROOT / "experiment").rglob("*.py"):
         if file.name in ("permissions.py", "policy.py"):
@@ -301,7 +310,7 @@ def test_a_planted_mistake_is_found_and_named(plant: str) -> None:
     program = CONFIGURATIONS["default"].declare() if change is not _handwritten else _demo()
     stack = "elasticache-demo" if change is _handwritten else "dev"
     own, other = checks.StackNames(program, stack), checks.StackNames(program, "other", STRANGERS["another stack"])
-    policies = copy.deepcopy(policy.policies(list(program), checks.PROJECT, stack))
+    policies = copy.deepcopy(policy.policies(resources(program), checks.PROJECT, stack))
     change(policies)
     assert expected in "\n".join(_findings(policies, program, own, other))
 
@@ -338,13 +347,13 @@ def test_a_planted_mistake_in_the_table_is_found_and_named(plant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("content", "expected"),
     [
         ({"source": [], "creation": {}}, "allowed are source, defaults, create"),
         ({"source": [], "create": {"ec2:CreateVpc": "fresh vpc"}}, "'fresh vpc': allowed is any"),
     ],
 )
-def test_a_row_that_cannot_be_read_is_refused(given: dict[str, Any], expected: str) -> None:
+def test_a_row_that_cannot_be_read_is_refused(content: dict[str, Any], expected: str) -> None:
     """A misspelt phase or target would silently grant nothing."""
     with pytest.raises(ValueError, match=expected):
-        row("aws:ec2/vpc:Vpc", given)
+        row("aws:ec2/vpc:Vpc", content)

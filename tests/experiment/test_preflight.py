@@ -162,8 +162,8 @@ def test_an_estimate_says_what_is_not_in_it(cloud_of: CloudOf, settings: stack_s
     """A sum of the known prices that hid the unknown ones would look like the whole."""
 
     def only_nodes(**asked: Any) -> dict[str, Any]:
-        found = [product("EUW1-NodeUsage:cache.r7g.large", ("0", "0.2"))] if "Elasti" in asked["ServiceCode"] else []
-        return {"FormatVersion": "aws_v1", "PriceList": found}
+        products = [product("EUW1-NodeUsage:cache.r7g.large", ("0", "0.2"))] if "Elasti" in asked["ServiceCode"] else []
+        return {"FormatVersion": "aws_v1", "PriceList": products}
 
     cloud = cloud_of(pricing=scripted("pricing", get_products=only_nodes))
     estimate = prices.estimate(cloud, prices.items(settings, ORIGINAL, shards=2), hours=2.0)

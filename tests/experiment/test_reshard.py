@@ -39,7 +39,7 @@ def test_a_rolled_back_reshard_is_found_out(cloud_of: CloudOf) -> None:
     outcome = settle(cloud_of(elasticache=elasticache))
     assert outcome.problems == ("it has 1 shard(s), not 2",)
     assert outcome.changed
-    assert len(elasticache.calls) == 1 + reshard.AGREEING
+    assert len(elasticache.calls) == 1 + reshard.STALE_ANSWERS
 
 
 def test_one_stale_answer_is_no_end(cloud_of: CloudOf) -> None:

@@ -236,12 +236,12 @@ def test_a_run_by_hand_gives_the_same_evidence(
     world = make_world()
     world.s3.delete_objects(
         Bucket=BUCKET,
-        Delete={"Objects": [{"Key": found["Key"]} for found in world.s3.list_objects_v2(Bucket=BUCKET)["Contents"]]},
+        Delete={"Objects": [{"Key": entry["Key"]} for entry in world.s3.list_objects_v2(Bucket=BUCKET)["Contents"]]},
     )
     assert run(automatic) == 0, capsys.readouterr().err
     files_of_run, meta_of_run = evidence(automatic / RUN)
     assert files == files_of_run
-    assert set(meta) == set(meta_of_run)
+    assert set(meta) == set(meta_of_run) - {"keys_before"}  # nobody counted the keys before a load started by hand
     for same in ("settings", "engine", "function", "missing"):
         assert meta[same] == meta_of_run[same], same
     assert meta["settings"]["shardCount"] == 1

@@ -195,8 +195,8 @@ def test_nothing_is_lost_or_refused_while_slots_move_one_by_one(
     there, back = SlotTransfer(1, 2, tuple(range(800))), SlotTransfer(2, 1, tuple(range(800)))
     with _load([cache, replace(cache, reused=True)], tmp_path) as lines:
         time.sleep(0.5)  # sessions that are there before, to be moved
-        assert move_slots(cluster, [there], "slots", lambda _: None) > 0
-        assert move_slots(cluster, [back], "slots", lambda _: None) > 0
+        assert move_slots(cluster, [there], "slots", lambda _: None, lambda _: None) > 0
+        assert move_slots(cluster, [back], "slots", lambda _: None, lambda _: None) > 0
     _audited(lines, function, cache)
 
 

@@ -60,9 +60,9 @@ class Program:
 
     def one(self, short_type: str, name: str | None = None) -> Declared:
         """The only resource of a type, or the one with that name after the stack's."""
-        found = [r for r in self.of(short_type) if name is None or r.name.endswith(f"-{name}")]
-        assert len(found) == 1, f"{short_type} {name}: {[r.urn for r in found]}"
-        return found[0]
+        matches = [r for r in self.of(short_type) if name is None or r.name.endswith(f"-{name}")]
+        assert len(matches) == 1, f"{short_type} {name}: {[r.urn for r in matches]}"
+        return matches[0]
 
     def after(self, urn: str) -> set[str]:
         """The URNs of all that must exist before `urn`, and must go after it."""

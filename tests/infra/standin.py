@@ -67,14 +67,14 @@ def replaces(kind: str, old: dict[str, Any], new: dict[str, Any], changed: set[s
     if kind == "aws:ecs/taskDefinition:TaskDefinition":
         return changed - {"tags"}
     named = {NAMED[kind][0]} if kind in NAMED else set[str]()
-    found = changed & (REPLACING.get(kind, set[str]()) | named)
+    replacing = changed & (REPLACING.get(kind, set[str]()) | named)
     if kind == GROUP:
         # Another engine, or an older version of the same one; from redis to valkey is an upgrade.
         if "engine" in changed and (old["engine"], new["engine"]) != ("redis", "valkey"):
-            found.add("engine")
+            replacing.add("engine")
         elif "engineVersion" in changed and version(new["engineVersion"]) < version(old["engineVersion"]):
-            found.add("engineVersion")
-    return found
+            replacing.add("engineVersion")
+    return replacing
 
 
 def comparable(value: Any) -> Any:

@@ -158,8 +158,8 @@ def test_no_wildcards_without_a_reason() -> None:
 def test_what_each_role_may_do(role: str, allowed: set[str]) -> None:
     """Least privilege, spelled out: in particular nobody may make a log group again after a destroy."""
     program = declare()
-    found = {a for policy, s in statements(program) if policy.name == f"dev-{role}" for a in s["Action"]}
-    assert found == allowed
+    actions = {a for policy, s in statements(program) if policy.name == f"dev-{role}" for a in s["Action"]}
+    assert actions == allowed
 
 
 def test_roles_are_taken_by_services_only() -> None:

@@ -73,6 +73,7 @@ def test_text_and_typed_values_read_the_same() -> None:
         ("loadCompress", ["0.1", "1000", "16.666667"], ["0", "0.09", "1001", "inf"]),
         ("loadTasks", [1, 100], [0, 101]),
         ("loadConnection", ["new", "keep-alive"], ["keepalive"]),
+        ("loadWarm", ["peak", "0", "99999", 40], ["", "all", "-1", "1.5", "100000", True]),
         ("loadAutostart", [True, False], ["on"]),
         ("keepResults", ["true", False], ["maybe"]),
         (
@@ -173,8 +174,8 @@ def test_passwords_are_never_shown() -> None:
 
 def test_all_problems_at_once() -> None:
     """Three mistakes take one run to find, not three."""
-    found = problems(shardCount=0, loadScale="fast", shardCoutn=2, retentionDays=None)
-    assert [problem.split(":")[0] for problem in found] == ["shardCoutn", "shardCount", "loadScale", "retentionDays"]
+    lines = problems(shardCount=0, loadScale="fast", shardCoutn=2, retentionDays=None)
+    assert [problem.split(":")[0] for problem in lines] == ["shardCoutn", "shardCount", "loadScale", "retentionDays"]
 
 
 def test_unknown_settings_are_refused() -> None:

@@ -1,71 +1,63 @@
 """What the containers and the functions are told is exactly what their code reads."""
 
-import ast
+import importlib
 import json
-import re
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from function import cache_settings
 from infra.archive import function_files
 from infra.settings import ROOT, as_config, from_files
 from infra.variables import REPLY_MARGIN_S
+from loadgen import options
+from recorder import record
 from tests.infra.program import declare, run
 
-# Set by AWS in every environment of a function and by ECS in every container, and so not ours to declare.
-SET_BY_AWS = {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_LAMBDA_FUNCTION_NAME", "ECS_CONTAINER_METADATA_URI_V4"}
-# Read where it happens to be set, on a user's machine; what it does is OpenSSL's.
-OF_THE_MACHINE = {"SSL_CERT_FILE", "SSL_CERT_DIR"}
 
+class Recorded(dict[str, str]):
+    """An environment that notes which variables it is asked for."""
 
-def named_variables(folder: str, prefix: str) -> set[str]:
-    """Every text in a folder's code that is the name of a variable with this prefix."""
-    return {
-        node.value
-        for file in (ROOT / folder).rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and re.fullmatch(prefix + "[A-Z_]+", node.value)
-    }
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a dictionary does."""
+        self.asked.add(name)
+        return super().get(name, default)
 
-def variables_read(folder: str) -> set[str]:
-    """Every name that a folder's code asks the process's environment for literally."""
-    read: set[str] = set()
-    for file in (ROOT / folder).rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            match node:
-                case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="environ"), attr="get"), args=[name, *_]):
-                    pass
-                case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="getenv"), args=[name, *_]):
-                    pass
-                case ast.Subscript(value=ast.Attribute(attr="environ"), slice=name):
-                    pass
-                case _:
-                    continue
-            if isinstance(name, ast.Constant):
-                read.add(str(name.value))
-    return read
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return super().__getitem__(name)
 
 
 @pytest.mark.parametrize("part", ["session", "audit"])
 def test_functions(part: str) -> None:
     """A variable that is declared and unread, or read and undeclared, is a mistake in one of the two rooms."""
-    declared = set(declare().one("lambda.Function", part).inputs["environment"]["variables"])
-    assert declared == named_variables("function", "CACHE_")
-    assert variables_read("function") <= declared | SET_BY_AWS | OF_THE_MACHINE
+    declared = declare().one("lambda.Function", part).inputs["environment"]["variables"]
+    environ = Recorded({name: str(value) for name, value in declared.items()})
+    cache_settings.read(environ)
+    assert environ.asked == set(declared)
 
 
 @pytest.mark.parametrize("part", ["master", "worker"])
-def test_containers(part: str) -> None:
-    """The same for the load image, master and workers alike."""
+def test_containers(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for the load image, master and workers alike: its options and its recorder read all, and no other."""
     container = json.loads(declare().one("ecs.TaskDefinition", part).inputs["containerDefinitions"])[0]
     names = [variable["name"] for variable in container["environment"]]
     assert names == sorted(set(names))
-    rooms = ("locust", "contract", "recorder")
-    assert set(names) == {name for room in rooms for name in named_variables(room, "LOAD_")}
-    assert {name for room in rooms for name in variables_read(room)} <= set(names) | SET_BY_AWS | OF_THE_MACHINE
+    environ = Recorded({})
+    monkeypatch.setattr(os, "environ", environ)
+    assert record.from_environment("dev") is None
+    parser = Mock()
+    options.add(parser)
+    of_options = {option.kwargs["env_var"] for option in parser.add_argument.call_args_list}
+    assert set(names) == environ.asked | of_options
 
 
 def test_settings_reach_the_environment() -> None:
@@ -73,7 +65,7 @@ def test_settings_reach_the_environment() -> None:
     program = declare(
         transitEncryption=True, functionConnection="reused", cacheUsername="app", cachePassword="correct-horse-battery",
         functionTimeout=7, loadProfile="short", loadScale="0.5", loadCompress="16", loadConnection="keep-alive",
-        loadTasks=5, loadAutostart=True,
+        loadWarm="40", loadTasks=5, loadAutostart=True,
     )  # fmt: skip
     variables = program.one("lambda.Function", "session").inputs["environment"]["variables"]
     assert variables == {
@@ -91,6 +83,7 @@ def test_settings_reach_the_environment() -> None:
         "LOAD_SCALE": "0.5",
         "LOAD_COMPRESS": "16",
         "LOAD_CONNECTION": "keep-alive",
+        "LOAD_WARM": "40",
         "LOAD_TIME_LIMIT_S": str(7 + REPLY_MARGIN_S),
         "LOAD_MAX_IN_FLIGHT": "8192",
         "LOAD_RUN_DIR": "",
@@ -111,15 +104,14 @@ def test_without_a_user_both_variables_are_empty() -> None:
 
 
 def test_the_handlers_are_in_the_archive() -> None:
-    """Each declared handler names a function that a module in the archive defines at its top level."""
+    """Each declared handler names a function of a module that is in the archive."""
     files = function_files()
     for part in ("session", "audit"):
         inputs = declare().one("lambda.Function", part).inputs
         assert set(inputs["code"].assets) == set(files)
         module, _, function = inputs["handler"].rpartition(".")
-        source = files[module.replace(".", "/") + ".py"].read_text(encoding="utf-8")
-        defined = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
-        assert function in defined, inputs["handler"]
+        assert module.replace(".", "/") + ".py" in files
+        assert callable(getattr(importlib.import_module(module), function)), inputs["handler"]
 
 
 def test_the_archive_holds_sources_only() -> None:

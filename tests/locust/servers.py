@@ -102,6 +102,16 @@ class Server:
             thread.join(10)
 
 
+async def good(request: Received) -> None:
+    """The function's answer."""
+    request.reply()
+
+
+async def never(request: Received) -> None:
+    """No answer while anybody waits."""
+    await request.reader.read()
+
+
 @dataclass
 class Sent:
     """What a sender did."""

@@ -58,8 +58,8 @@ class Account:
 
     def json(self, key: str) -> dict[str, Any]:
         """A small object of the bucket."""
-        found: dict[str, Any] = json.loads(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
-        return found
+        content: dict[str, Any] = json.loads(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+        return content
 
     def sent_seconds(self, run: str) -> int:
         """The last planned second that the bucket has."""
@@ -75,10 +75,10 @@ def account(tmp_path: Path) -> Iterator[Account]:
     host, port = server.get_host_and_port()
     try:
         with counting_server() as url:
-            found = Account(tmp_path, url, f"http://{host}:{port}")
-            yield found
-            sys.stdout.write(found.log.read_text()[-8000:])
-            for process in found.processes:
+            account = Account(tmp_path, url, f"http://{host}:{port}")
+            yield account
+            sys.stdout.write(account.log.read_text()[-8000:])
+            for process in account.processes:
                 if process.poll() is None:
                     process.kill()
                 process.wait()

@@ -35,6 +35,7 @@ def parsed(*options: str) -> Namespace:
         ("https://127.0.0.1", [], "host 'https://127.0.0.1': must be an URL such as"),
         (HERE, ["--load-time-limit-s", "0"], "--load-time-limit-s '0': must be a number"),
         (HERE, ["--load-max-in-flight", "none"], "--load-max-in-flight 'none': must be a number"),
+        (HERE, ["--load-warm", "-1"], "--load-warm '-1': must be peak, or a whole number"),
         (None, [], "--host is missing"),
     ],
 )

@@ -140,7 +140,7 @@ def test_start_stop_and_start_again(tmp_path: Path, profile: str) -> None:
         assert (status, refused["success"]) == (200, False)
         assert "a run is running; stop it" in refused["message"]
         statistics = wait_for(
-            "statistics", lambda: len((found := it.get("/stats/requests"))["stats"]) == 5 and found
+            "statistics", lambda: len((statistics := it.get("/stats/requests"))["stats"]) == 5 and statistics
         )  # fmt: skip
         names = {(entry["method"], entry["name"]) for entry in statistics["stats"]}
         assert names >= {("GET", "/"), ("cache", "connection"), ("cache", "write"), ("cache", "read")}

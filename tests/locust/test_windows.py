@@ -17,10 +17,11 @@ from loadgen.windows import Windows
         ([(30.4, "reshard.requested"), (33.0, "reshard.failed")], range(20, 43)),
         ([(80.0, "reshard.requested")], range(70, 100)),
         ([(3.0, "slots.started"), (5.0, "slots.finished")], range(15)),
+        ([(-1.0, "cycles.started"), (30.4, "slots.started"), (50.2, "slots.finished")], range(100)),
     ],
 )
 def test_what_is_kept(events: list[tuple[float, str]], kept: range) -> None:
-    """Only events of the cluster and lost workers open windows; a second ending extends the last one."""
+    """Only events of the cluster and lost workers open windows, a second ending extends the last; cycles keep all."""
     windows = Windows()
     for t_s, event in events:
         windows.event(t_s, event)

@@ -21,7 +21,7 @@ def test_a_worker_gets_the_plan_first_and_orders_from_then_on(master: MasterByHa
         "plan": {
             "profile": PROFILE.text, "scale": "1", "compress": "1", "host": "http://127.0.0.1/", "connection": "new",
             "timings": ["connection", "write", "read"], "time_limit_s": 1.0, "connect_limit_s": 5.0,
-            "max_in_flight": 8192, "start_unix_s": master.start_unix_s,
+            "max_in_flight": 8192, "start_unix_s": master.start_unix_s, "warm": 0,
         },
     }  # fmt: skip
     orders = worker.poll(master.coordinator, -1.0)

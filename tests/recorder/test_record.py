@@ -66,8 +66,8 @@ def begun(recorder: Recorder, folder: Path) -> None:
 
 def joined(s3: "S3Client", run_id: str, name: str) -> bytes:
     """The segments of a file, in the order of their names."""
-    found = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"runs/{run_id}/{name}/").get("Contents", [])
-    return b"".join(s3.get_object(Bucket=BUCKET, Key=item.get("Key", ""))["Body"].read() for item in found)
+    segments = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"runs/{run_id}/{name}/").get("Contents", [])
+    return b"".join(s3.get_object(Bucket=BUCKET, Key=item.get("Key", ""))["Body"].read() for item in segments)
 
 
 def test_a_run_is_in_the_bucket_as_it_goes_and_whole_at_its_end(s3: "S3Client", tmp_path: Path) -> None:

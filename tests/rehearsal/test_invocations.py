@@ -97,6 +97,36 @@ def test_busy_environments_are_joined_by_new_ones_up_to_the_limit(tmp_path: Path
     run(tmp_path, scenario)
 
 
+def test_an_environment_that_is_being_started_counts_as_busy(tmp_path: Path) -> None:
+    """With all of the limit busy or starting the next invocation waits, and both figures must say the same."""
+
+    async def scenario(function: HostedFunction) -> None:
+        asked = [asyncio.ensure_future(invoke(function)) for _ in range(5)]
+        await asyncio.sleep(0)  # all have asked, and no environment is there yet
+        assert (function.environments, function.limit_was_reached) == (4, True)
+        second = function.look()
+        assert (second.busy_max, second.limit_reached) == (4, 1)
+        await asyncio.gather(*asked)
+        function.forget_limit()
+        assert not function.limit_was_reached
+
+    run(tmp_path, scenario)
+
+
+def test_an_idle_environment_stays(tmp_path: Path) -> None:
+    """Those that a burst leaves behind are there for the next one: nothing is cold again."""
+
+    async def scenario(function: HostedFunction) -> None:
+        first = await asyncio.gather(*(invoke(function, do="sleep", s=0.5) for _ in range(4)))
+        for _ in range(20):
+            await invoke(function)
+        again = await asyncio.gather(*(invoke(function, do="sleep", s=0.5) for _ in range(4)))
+        assert {answer["result"]["pid"] for answer in again} == {answer["result"]["pid"] for answer in first}
+        assert all(answer["result"]["starts"] > 1 for answer in again)
+
+    run(tmp_path, scenario)
+
+
 def test_an_environment_is_used_again(tmp_path: Path) -> None:
     """One after the other, invocations meet the same process with its module's state: a warm start."""
 

@@ -25,12 +25,15 @@ def resources() -> list[Resource]:
 
 def without(resources: list[Resource], kind: str, name: str = "") -> list[Resource]:
     """The same without resources of one kind, or one of them."""
-    return [each for each in resources if each.kind != kind or (name and each.name != name)]
+    return [resource for resource in resources if resource.kind != kind or (name and resource.name != name)]
 
 
 def with_inputs(resources: list[Resource], kind: str, **inputs: Any) -> list[Resource]:
     """The same with inputs of one kind altered."""
-    return [replace(each, inputs={**each.inputs, **inputs}) if each.kind == kind else each for each in resources]
+    return [
+        replace(resource, inputs={**resource.inputs, **inputs}) if resource.kind == kind else resource
+        for resource in resources
+    ]
 
 
 def test_a_second_shard_alters_the_group_and_the_dashboard_only(resources: list[Resource]) -> None:
@@ -66,15 +69,15 @@ def test_a_resource_that_comes_or_goes_is_a_change(resources: list[Resource]) ->
 
 def test_the_parts_are_found_by_their_wiring(resources: list[Resource]) -> None:
     """Listener, target group and attachment lead to the session function; the other function is the audit."""
-    found = declared.read(resources)
-    assert found.cache.shards == 1
-    assert found.cache.replicas == 1
-    assert found.listener.function.handler == "function.handler.handler"
-    assert found.audit.handler == "function.audit.handler"
-    assert found.listener.function.environment["CACHE_HOST"] == found.cache.host
-    assert found.worker.count == 3
-    assert found.listener.host in " ".join(found.master.command)
-    assert any(word in found.names for word in found.worker.command)
+    stack = declared.read(resources)
+    assert stack.cache.shards == 1
+    assert stack.cache.replicas == 1
+    assert stack.listener.function.handler == "function.handler.handler"
+    assert stack.audit.handler == "function.audit.handler"
+    assert stack.listener.function.environment["CACHE_HOST"] == stack.cache.host
+    assert stack.worker.count == 3
+    assert stack.listener.host in " ".join(stack.master.command)
+    assert any(word in stack.names for word in stack.worker.command)
 
 
 @pytest.mark.parametrize(

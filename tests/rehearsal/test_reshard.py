@@ -1,17 +1,19 @@
-"""Slots move with their keys, by both ways, and the plan of moves is the smallest."""
+"""Slots move with their keys, by each way, and the plan of moves is the smallest."""
 
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
+from function import session
 from rehearsal.cluster import SLOTS, Cluster, ClusterError
 from rehearsal.fill import fill
+from rehearsal.jobs import FailedTry, ranges_of
 from rehearsal.reshard import Migration, SlotTransfer, close_slot, move_keys, move_slots, open_slot, plan, reshard
 
 Make = Callable[[int, int], Cluster]
@@ -66,7 +68,7 @@ def test_plan_refuses_slots_without_an_owner() -> None:
 
 def test_ranges_are_inclusive_runs() -> None:
     """MIGRATESLOTS gets each unbroken run of slots once."""
-    assert SlotTransfer(1, 2, (1, 2, 3, 7, 9, 10)).ranges == [(1, 3), (7, 7), (9, 10)]
+    assert ranges_of((1, 2, 3, 7, 9, 10)) == [(1, 3), (7, 7), (9, 10)]
 
 
 def keys_by_shard(cluster: Cluster) -> dict[int, int]:
@@ -75,12 +77,13 @@ def keys_by_shard(cluster: Cluster) -> dict[int, int]:
 
 
 def test_shards_come_and_go_with_their_keys(make_cluster: Make) -> None:
-    """1 -> 2 -> 3 -> 1 shards by atomic moves: no key is lost, new replicas follow, nodes that left are gone."""
+    """1 -> 2 -> 3 -> 1 shards, atomically: no key is lost, new replicas follow, nodes that left are gone."""
     cluster = make_cluster(1, 1)
     fill(cluster, 3000)
     events: list[tuple[str, dict[str, Any]]] = []
-    for to in (2, 3, 1):
-        reshard(cluster, to, "atomic", lambda event, /, **fields: events.append((event, fields)))
+    ways: list[tuple[int, Migration]] = [(2, "atomic"), (3, "batches"), (1, "atomic")]
+    for to, way in ways:
+        reshard(cluster, to, way, lambda event, /, **fields: events.append((event, fields)), slots_per_s=3000)
         cluster.wait_until_covered()
         held = keys_by_shard(cluster)
         assert len(held) == to
@@ -94,11 +97,30 @@ def test_shards_come_and_go_with_their_keys(make_cluster: Make) -> None:
         ["0002-001", "0002-002"],
         ["0003-001", "0003-002"],
     ]
+    admin = cluster.primaries[0].admin
+    size = sum(int(admin.memory_usage(key) or 0) for key in admin.scan_iter(count=1000)) / 3000
+    sampled = [fields["bytes"] for event, fields in events if event == "slots.finished"]
+    assert sampled == pytest.approx([keys * size for keys in moved], rel=0.02)
 
 
-@pytest.mark.parametrize("migration", ["slots", "atomic"])
+def test_filling_adds_what_lacks_evenly_over_the_slots(make_cluster: Make) -> None:
+    """A cluster is filled up to a count, and half of the slots hold half of the keys, to the key."""
+    cluster = make_cluster(2, 0)
+    for count in (640, 1920):
+        fill(cluster, count)
+        assert keys_by_shard(cluster) == {1: count / 2, 2: count / 2}
+    fill(cluster, 100)
+    assert cluster.keys() == 1920
+    admin = cluster.primaries[0].admin
+    key = next(admin.scan_iter("session_:*"))
+    held: Any = admin.hgetall(key)
+    told = {name.decode(): value.decode() for name, value in held.items()}
+    assert told == session.fields(key.decode().split(":")[1])
+
+
+@pytest.mark.parametrize("migration", get_args(Migration))
 def test_keys_arrive_where_the_slot_went(make_cluster: Make, migration: Migration) -> None:
-    """After a move each key is on the new owner, by both ways, and progress ends at every slot."""
+    """After a move each key is on the new owner, by each way, and progress ends at every slot."""
     cluster = make_cluster(1, 0)
     fill(cluster, 2000)
     [added] = cluster.add_shards(1)
@@ -106,8 +128,10 @@ def test_keys_arrive_where_the_slot_went(make_cluster: Make, migration: Migratio
     held: list[bytes] = list(cluster.primaries[0].admin.scan_iter("*"))
     there = [key for key in held if key_slot(key) in slots]
     progress: list[int] = []
-    keys = move_slots(cluster, [SlotTransfer(1, 2, slots)], migration, progress.append)
-    assert keys == len(there) > 0
+    retried: list[FailedTry] = []
+    keys = move_slots(cluster, [SlotTransfer(1, 2, slots)], migration, progress.append, retried.append)
+    assert (keys, retried) == (len(there), [])
+    assert there
     assert sorted(added.primary.admin.keys("*")) == sorted(there)
     assert added.primary.slots() == list(slots)
     assert progress == sorted(progress)

@@ -24,8 +24,8 @@ from rehearsal.stack import LocalStack
 @pytest.fixture(scope="module")
 def parts() -> DeclaredStack:
     """What the program declares with its defaults, but with short time limits: a wrong host is tried until then."""
-    found = declared.read(program.declare({**infra_settings.defaults(), "functionTimeout": 3}, "dev"))
-    return replace(found, audit=replace(found.audit, timeout_s=4.0))
+    stack = declared.read(program.declare({**infra_settings.defaults(), "functionTimeout": 3}, "dev"))
+    return replace(stack, audit=replace(stack.audit, timeout_s=4.0))
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def start(tmp_path: Path) -> Iterator[Callable[[DeclaredStack], LocalStack]]:
     """Start cluster and functions of a declaration; they end with the test."""
     made: list[LocalStack] = []
 
-    def make(found: DeclaredStack) -> LocalStack:
-        running = LocalStack(found, environments=4, server=None)
+    def make(stack: DeclaredStack) -> LocalStack:
+        running = LocalStack(stack, environments=4, server=None)
         made.append(running)
         running.start_clusters(sham=False)
         running.start_functions(tmp_path)
@@ -45,11 +45,11 @@ def start(tmp_path: Path) -> Iterator[Callable[[DeclaredStack], LocalStack]]:
         running.stop()
 
 
-def with_variable(found: DeclaredStack, name: str, value: str) -> DeclaredStack:
+def with_variable(stack: DeclaredStack, name: str, value: str) -> DeclaredStack:
     """The same with one of the session function's variables altered."""
-    function = found.listener.function
+    function = stack.listener.function
     altered = replace(function, environment={**function.environment, name: value})
-    return replace(found, listener=replace(found.listener, function=altered))
+    return replace(stack, listener=replace(stack.listener, function=altered))
 
 
 @pytest.mark.parametrize(
@@ -87,21 +87,21 @@ def test_the_audit_finds_what_is_lost_and_what_is_changed(
     primary = running.cluster.primaries[0].admin
     acknowledged = [session.new_id() for _ in range(12000)]
     pipe = primary.pipeline(transaction=False)
-    for each in acknowledged[:-1]:
-        pipe.execute_command("HSET", session.key(each), *session.flat(session.fields(each)))
+    for session_id in acknowledged[:-1]:
+        pipe.execute_command("HSET", session.key(session_id), *session.flat(session.fields(session_id)))
     pipe.execute()
     with urllib.request.urlopen(running.functions.url) as answer:  # noqa: S310 - the listener on loopback
         acknowledged.append(json.loads(answer.read())["session"])
-    (tmp_path / "sessions.bin").write_bytes(b"".join(uuid.UUID(each).bytes for each in acknowledged))
+    (tmp_path / "sessions.bin").write_bytes(b"".join(uuid.UUID(session_id).bytes for session_id in acknowledged))
 
     primary.delete(session.key(acknowledged[17]))
     primary.hset(session.key(acknowledged[6000]), "company", "somebody else's")
-    found = audit(tmp_path, lambda sessions: running.functions.invoke_audit({"sessions": list(sessions)}))
+    result = audit(tmp_path, lambda sessions: running.functions.invoke_audit({"sessions": list(sessions)}))
 
-    assert json.loads((tmp_path / "audit.json").read_text()) == found
-    assert (found["complete"], found["acknowledged"], found["checked"]) == (True, 12001, 12001)
-    assert (found["missing"], found["different"]) == (2, 1)
-    assert {(each["session"], each["problem"]) for each in found["examples"]} == {
+    assert json.loads((tmp_path / "audit.json").read_text()) == result
+    assert (result["complete"], result["acknowledged"], result["checked"]) == (True, 12001, 12001)
+    assert (result["missing"], result["different"]) == (2, 1)
+    assert {(example["session"], example["problem"]) for example in result["examples"]} == {
         (acknowledged[17], "missing"),
         (acknowledged[11999], "missing"),
         (acknowledged[6000], "different"),
@@ -132,5 +132,5 @@ def test_reaching_the_limit_of_environments_is_said(
     assert not running.functions.limit_was_reached()
     with ThreadPoolExecutor(40) as pool:
         asked = [pool.submit(urllib.request.urlopen, running.functions.url, timeout=30) for _ in range(40)]
-        assert [each.result().status for each in asked] == [200] * 40
+        assert [reply.result().status for reply in asked] == [200] * 40
     assert running.functions.limit_was_reached()

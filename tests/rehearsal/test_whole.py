@@ -109,6 +109,10 @@ def check_whole(run: Path, log: str) -> None:
     assert sum(line["type"] == "ECL" and "t_s" not in line for line in log_lines) >= totals["ok"]
     hosted = [line for line in log_lines if line["type"] == "environments"]
     assert any(line["busy_max"] > 0 for line in hosted)
+    assert described["warmed"]["wanted"] == 10  # of 40 a second in a stall of 0.25 s
+    assert described["warmed"]["sessions"] == 30
+    before = [line["count"] for line in hosted if line["t_s"] < 0]
+    assert before[-1] >= 10, "environments before second 0"
     machine = [row for row in lines(run / "server.jsonl") if row["node"] == "machine"]
     for samples in (hosted, machine):
         assert 30 <= len(samples) <= samples[-1]["t_s"] - samples[0]["t_s"] + 2, "one a second"

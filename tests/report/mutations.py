@@ -57,6 +57,19 @@ def more(by: int) -> Callable[[int], int]:
     return lambda old: old + by
 
 
+def most(name: str, value: object) -> Change:
+    """Change a column of the second that has the most in it."""
+
+    def change(run: Path) -> None:
+        head, *lines = _lines(run / "seconds.csv")
+        column = head.strip().split(",").index(name)
+        counts = [int(line.split(",")[column]) for line in lines]
+        assert max(counts) > 0
+        seconds(counts.index(max(counts)), **{name: value})(run)
+
+    return change
+
+
 def rows(name: str, change: Callable[[list[str]], list[str]]) -> Change:
     """Change the lines of a file."""
     return lambda run: _keep(run / name, change(_lines(run / name)))
@@ -124,12 +137,12 @@ def remove(*path: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def arrival(number: int, **changes: object) -> Change:
-    """Change columns of a row of arrivals.csv; a function gets the old text."""
+def arrival(second: int, **changes: object) -> Change:
+    """Change columns of the first row of a second in arrivals.csv; a function gets the old text."""
 
     def change(lines: list[str]) -> list[str]:
         names = lines[0].strip().split(",")
-        place = next(at for at, line in enumerate(lines) if line.startswith(f"{number},"))
+        place = next(at for at, line in enumerate(lines) if line.split(",")[1].startswith(f"{second}."))
         fields = lines[place].rstrip("\n").split(",")
         for name, value in changes.items():
             old = fields[names.index(name)]
@@ -137,6 +150,11 @@ def arrival(number: int, **changes: object) -> Change:
         return [*lines[:place], ",".join(fields) + "\n", *lines[place + 1 :]]
 
     return rows("arrivals.csv", change)
+
+
+def more_us(by: int) -> Callable[[str], int]:
+    """A timing, so much longer."""
+    return lambda old: int(old) + by
 
 
 def later(by_s: float) -> Callable[[str], str]:
@@ -154,6 +172,17 @@ def event(name: str, occurrence: int = 0, **fields: object) -> Change:
             json.dumps({key: value for key, value in content.items() if value is not None}) + "\n"
         )
         return lines
+
+    return rows("events.jsonl", change)
+
+
+def again(*prefixes: str, later_s: float) -> Change:
+    """Let every event of these prefixes happen a second time, so much later."""
+
+    def change(lines: list[str]) -> list[str]:
+        events = [json.loads(line) for line in lines]
+        repeated = [event for event in events if event["event"].startswith(prefixes)]
+        return [*lines, *(json.dumps({**event, "t_s": event["t_s"] + later_s}) + "\n" for event in repeated)]
 
     return rows("events.jsonl", change)
 

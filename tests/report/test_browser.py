@@ -113,6 +113,14 @@ def test_a_zoom_moves_every_time_axis(browser: Browser, hostile_run: Path) -> No
     assert watched.problems == []
 
 
+def test_both_moves_are_shaded_from_their_request_on(browser: Browser, hostile_run: Path) -> None:
+    """The sham's nodes join at the same cost as the reshard's, so both stretches can be seen before the slots move."""
+    watched = WatchedPage(browser, hostile_run / "report.html")
+    shaded = "document.getElementById('chart-read').layout.shapes.map((shape) => [shape.x0, shape.x1])"
+    spans = watched.page.evaluate(shaded)
+    assert [span for span in spans if span[1] - span[0] <= 10] == [[10, 12], [12, 22], [100, 102], [102, 112]]
+
+
 def test_dark_light_and_paper_each_have_their_colours(browser: Browser, hostile_run: Path) -> None:
     """The charts follow the reader's theme, also when it changes, and paper is always light."""
     watched = WatchedPage(browser, hostile_run / "report.html", dark=True)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from report import student
+from contract.runread import read_run
+from report import compare_tables, student
 from report.compare import CompareError, compare
+from report.findings import examine
 from tests.report.test_command import run_report
 from tests.report.test_cycles import cycles_run
 from tools import synthetic
@@ -60,20 +62,33 @@ def test_an_invalid_run_makes_the_comparison_exit_2(tmp_path: Path) -> None:
 
 
 def test_cycles_are_compared_with_an_interval_of_the_difference(tmp_path: Path) -> None:
-    """Slot by slot against atomic, both planted with 0.15 ms: the interval of their difference holds zero."""
+    """Two runs that were planted with the same effect: the interval of their difference holds zero."""
+    spec = cycles_run(atomic=False)
+    runs = [synthetic.write(tmp_path / name, replace(spec, seed=seed)) for name, seed in (("a", 1), ("b", 2))]
+    found = [examine(read_run(folder)) for folder in runs]
+    rows = {(row["name"], row["run"]): row for row in compare_tables.cycle_rows(found)}
+    assert rows["response.p99", "A"]["effect"].startswith("+0.4")
+    assert rows["response.p99", "A"]["difference"] == ""
+    low, high = rows["response.p99", "B"]["difference"].split("(")[1].removesuffix(" ms)").split(" to ")
+    assert float(low) < 0 < float(high)
+
+
+def test_an_invalid_run_of_cycles_shows_no_effect(tmp_path: Path) -> None:
+    """Neither its effect nor a difference to it stands in the table."""
+    spec = cycles_run(atomic=False)
     runs = [
-        synthetic.write(tmp_path / name, cycles_run(atomic)) for name, atomic in (("slots", False), ("atomic", True))
+        synthetic.write(tmp_path / "a", spec),
+        synthetic.write(tmp_path / "b", replace(spec, ended="interrupted")),
     ]
-    found = compare(runs, tmp_path / "out.html")
-    page = found.html.read_text(encoding="utf-8")
-    assert "Effects, with 95 % intervals" in page
-    one, other = student.welch([3.0, 4.0, 5.0], [1.0, 2.0, 3.0]), student.welch([2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
-    assert one is not None
-    assert other is not None
-    between = student.difference(one, other)
-    assert between.estimate == pytest.approx(1.0)
-    assert between.degrees == pytest.approx(8.0)
-    assert between.high - between.estimate == pytest.approx(2.306004 * (4 / 3) ** 0.5, abs=1e-5)
+    rows = compare_tables.cycle_rows([examine(read_run(folder)) for folder in runs])
+    assert {(row["effect"], row["difference"]) for row in rows if row["run"] == "B"} == {("INVALID", "")}
+
+
+def test_a_difference_of_effects_has_satterthwaites_degrees_of_freedom() -> None:
+    """Two estimates 1 apart with standard errors 1 and 1 on 4 degrees each: 8 degrees, t 2.306 times root 2."""
+    between = student.difference(student.interval(2.0, 1.0, 4), student.interval(1.0, 1.0, 4))
+    assert (between.estimate, between.degrees) == (1.0, pytest.approx(8.0))
+    assert between.high - between.estimate == pytest.approx(2.306004 * 2**0.5, abs=1e-5)
 
 
 def test_the_difference_has_the_sign_of_the_second_less_the_first(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from report import build
 from report.compare import compare
+from report.escapes import script_data
 from report.gates import GateError
-from report.standalone import as_script_data
 from tools import synthetic
 from tools.synthetic import Planted, Synthetic
 
@@ -150,7 +150,7 @@ def lose_sessions(run: Path) -> None:
     """An audit that found two sessions missing and one different."""
     rewrite(run / "audit.json", lambda text: text.replace('"missing": 0, "diff', '"missing": 2, "diff'))
     rewrite(run / "audit.json", lambda text: text.replace('"different": 0', '"different": 1'))
-    rewrite(run / "audit.json", lambda text: text.replace("[]", '[{"session": "a", "problem": "missing"}]'))
+    rewrite(run / "audit.json", lambda text: text.replace('"examples": []', '"examples": [{"session": "a"}]'))
 
 
 def move_rates(run: Path) -> None:
@@ -217,7 +217,7 @@ CASES: list[tuple[str, Callable[[Path], object], int, str]] = [
     ("no free environment", within("function.jsonl", '"busy_max":3', '"busy_max":100'), 2, "all busy in 150 second(s)"),
     ("problems reported", meta(problems=["a node died"]), 2, "a node died"),
     ("no record of the servers", gone("server.jsonl"), 2, "no row of the machine"),
-    ("wrong types throughout", meta(**WRONG_TYPES), 2, "Run described"),
+    ("wrong types throughout", meta(**WRONG_TYPES), 2, "duration_s, time_limit_s must be above 0"),
 ]
 
 
@@ -268,7 +268,7 @@ def plotlys_own(page: str) -> int:
 
 def test_data_in_the_page_cannot_end_its_script() -> None:
     """JSON inside a script element holds no character that HTML would act on."""
-    text = as_script_data({"a": HOSTILE, "b": "<!-- & -->"})
+    text = script_data({"a": HOSTILE, "b": "<!-- & -->"})
     assert not set("<>&\u2028") & set(text)
     assert json.loads(text)["a"] == HOSTILE
 

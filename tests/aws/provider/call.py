@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.aws.given import Given
+from tests.aws.inputs import Inputs
 
 # Where the provider makes up a unique token or id of its own (internal/sdkid, helper/id.UniqueId).
 TOKEN = "terraform-20261124000000000000000001"
@@ -41,4 +41,4 @@ class Creation:
     """
 
     read: str
-    build: Callable[[Given, Own], list[Call]]
+    build: Callable[[Inputs, Own], list[Call]]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.aws.given import Given, pairs
+from tests.aws.inputs import Inputs, pairs
 from tests.aws.provider.call import TOKEN, Call, Creation, Own, UnmappedError
 
 
@@ -10,78 +10,78 @@ def _call(operation: str, **parameters: Any) -> Call:
     return Call("ec2", operation, parameters)
 
 
-def _tagged(given: Given, kind: str) -> list[dict[str, Any]]:
+def _tagged(inputs: Inputs, kind: str) -> list[dict[str, Any]]:
     """getTagSpecificationsIn: the tags go with the request that creates."""
-    return [{"ResourceType": kind, "Tags": pairs(given.words("tags"))}]
+    return [{"ResourceType": kind, "Tags": pairs(inputs.words("tags"))}]
 
 
-def _vpc(given: Given, own: Own) -> list[Call]:
+def _vpc(inputs: Inputs, own: Own) -> list[Call]:
     """An attribute is modified only where it differs from a new VPC's: no host names, name resolution, no metrics."""
-    create = given.always(
+    create = inputs.always(
         {"instanceTenancy": "InstanceTenancy", "assignGeneratedIpv6CidrBlock": "AmazonProvidedIpv6CidrBlock"},
         instanceTenancy="default",
         assignGeneratedIpv6CidrBlock=False,
     )
-    create |= given.if_set({"cidrBlock": "CidrBlock"})
-    calls = [_call("CreateVpc", TagSpecifications=_tagged(given, "vpc"), **create)]
+    create |= inputs.if_set({"cidrBlock": "CidrBlock"})
+    calls = [_call("CreateVpc", TagSpecifications=_tagged(inputs, "vpc"), **create)]
     for attribute, sent, at_first in (
         ("enableDnsHostnames", "EnableDnsHostnames", False),
         ("enableDnsSupport", "EnableDnsSupport", True),
         ("enableNetworkAddressUsageMetrics", "EnableNetworkAddressUsageMetrics", False),
     ):
-        value = given(attribute, at_first)
+        value = inputs(attribute, at_first)
         if value != at_first:
             calls.append(_call("ModifyVpcAttribute", VpcId=own.id, **{sent: {"Value": value}}))
     return calls
 
 
-def _subnet(given: Given, own: Own) -> list[Call]:
-    create = given.always({"vpcId": "VpcId"}) | given.if_set(
+def _subnet(inputs: Inputs, own: Own) -> list[Call]:
+    create = inputs.always({"vpcId": "VpcId"}) | inputs.if_set(
         {"availabilityZone": "AvailabilityZone", "cidrBlock": "CidrBlock"}
     )
-    calls = [_call("CreateSubnet", TagSpecifications=_tagged(given, "subnet"), **create)]
-    if given("mapPublicIpOnLaunch", False):
+    calls = [_call("CreateSubnet", TagSpecifications=_tagged(inputs, "subnet"), **create)]
+    if inputs("mapPublicIpOnLaunch", False):
         calls.append(_call("ModifySubnetAttribute", SubnetId=own.id, MapPublicIpOnLaunch={"Value": True}))
     return calls
 
 
-def _internet_gateway(given: Given, own: Own) -> list[Call]:
-    calls = [_call("CreateInternetGateway", TagSpecifications=_tagged(given, "internet-gateway"))]
-    if vpc := given("vpcId"):
+def _internet_gateway(inputs: Inputs, own: Own) -> list[Call]:
+    calls = [_call("CreateInternetGateway", TagSpecifications=_tagged(inputs, "internet-gateway"))]
+    if vpc := inputs("vpcId"):
         calls.append(_call("AttachInternetGateway", InternetGatewayId=own.id, VpcId=vpc))
     return calls
 
 
-def _eip(given: Given, _: Own) -> list[Call]:
+def _eip(inputs: Inputs, _: Own) -> list[Call]:
     return [
-        _call("AllocateAddress", TagSpecifications=_tagged(given, "elastic-ip"), **given.if_set({"domain": "Domain"}))
+        _call("AllocateAddress", TagSpecifications=_tagged(inputs, "elastic-ip"), **inputs.if_set({"domain": "Domain"}))
     ]
 
 
-def _nat_gateway(given: Given, _: Own) -> list[Call]:
-    create = given.always({"connectivityType": "ConnectivityType"}, connectivityType="public")
-    create |= given.if_set({"allocationId": "AllocationId", "subnetId": "SubnetId"})
+def _nat_gateway(inputs: Inputs, _: Own) -> list[Call]:
+    create = inputs.always({"connectivityType": "ConnectivityType"}, connectivityType="public")
+    create |= inputs.if_set({"allocationId": "AllocationId", "subnetId": "SubnetId"})
     return [
-        _call("CreateNatGateway", ClientToken=TOKEN, TagSpecifications=_tagged(given, "natgateway"), **create),
+        _call("CreateNatGateway", ClientToken=TOKEN, TagSpecifications=_tagged(inputs, "natgateway"), **create),
     ]
 
 
-def _route(given: Given, _: Own) -> list[Call]:
-    create = given.always({"routeTableId": "RouteTableId"})
-    create |= given.if_set(
+def _route(inputs: Inputs, _: Own) -> list[Call]:
+    create = inputs.always({"routeTableId": "RouteTableId"})
+    create |= inputs.if_set(
         {"destinationCidrBlock": "DestinationCidrBlock", "gatewayId": "GatewayId", "natGatewayId": "NatGatewayId"}
     )
     return [_call("CreateRoute", **create)]
 
 
-def _route_table(given: Given, _: Own) -> list[Call]:
+def _route_table(inputs: Inputs, _: Own) -> list[Call]:
     return [
-        _call("CreateRouteTable", TagSpecifications=_tagged(given, "route-table"), **given.always({"vpcId": "VpcId"}))
+        _call("CreateRouteTable", TagSpecifications=_tagged(inputs, "route-table"), **inputs.always({"vpcId": "VpcId"}))
     ]
 
 
-def _route_table_association(given: Given, _: Own) -> list[Call]:
-    create = given.always({"routeTableId": "RouteTableId"}) | given.if_set({"subnetId": "SubnetId"})
+def _route_table_association(inputs: Inputs, _: Own) -> list[Call]:
+    create = inputs.always({"routeTableId": "RouteTableId"}) | inputs.if_set({"subnetId": "SubnetId"})
     return [_call("AssociateRouteTable", **create)]
 
 
@@ -90,59 +90,61 @@ def _everywhere(group: str, ranges: dict[str, Any]) -> Call:
     return _call("RevokeSecurityGroupEgress", GroupId=group, IpPermissions=[everything])
 
 
-def _security_group(given: Given, own: Own) -> list[Call]:
+def _security_group(inputs: Inputs, own: Own) -> list[Call]:
     """AWS gives each group a rule that lets everything out; the provider takes it away, for IPv4 and for IPv6."""
-    create = given.always({"description": "Description"}, description="Managed by Terraform")
-    create |= given.if_set({"vpcId": "VpcId"})
+    create = inputs.always({"description": "Description"}, description="Managed by Terraform")
+    create |= inputs.if_set({"vpcId": "VpcId"})
     return [
-        _call("CreateSecurityGroup", GroupName=own.name, TagSpecifications=_tagged(given, "security-group"), **create),
+        _call("CreateSecurityGroup", GroupName=own.name, TagSpecifications=_tagged(inputs, "security-group"), **create),
         _everywhere(own.id, {"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}),
         _everywhere(own.id, {"Ipv6Ranges": [{"CidrIpv6": "::/0"}]}),
     ]
 
 
-def _default_security_group(given: Given, own: Own) -> list[Call]:
+def _default_security_group(inputs: Inputs, own: Own) -> list[Call]:
     """The VPC's own group is not created: it is tagged, and every rule of it is revoked by its id."""
-    if given.blocks("ingress") or given.blocks("egress"):
+    if inputs.blocks("ingress") or inputs.blocks("egress"):
         raise UnmappedError("rules inside the default group")
-    found = {"Filters": [{"Name": "group-name", "Values": ["default"]}, {"Name": "vpc-id", "Values": [given("vpcId")]}]}
+    default_group = {
+        "Filters": [{"Name": "group-name", "Values": ["default"]}, {"Name": "vpc-id", "Values": [inputs("vpcId")]}]
+    }
     rule = {"GroupId": own.id, "SecurityGroupRuleIds": ["sgr-0123456789abcdef0"]}
     return [
-        _call("DescribeSecurityGroups", **found),
-        _call("CreateTags", Resources=[own.id], Tags=pairs(given.words("tags"))),
+        _call("DescribeSecurityGroups", **default_group),
+        _call("CreateTags", Resources=[own.id], Tags=pairs(inputs.words("tags"))),
         _call("RevokeSecurityGroupIngress", **rule),
         _call("RevokeSecurityGroupEgress", **rule),
     ]
 
 
-def _rule(direction: str, given: Given) -> list[Call]:
+def _rule(direction: str, inputs: Inputs) -> list[Call]:
     """The description goes inside what the rule refers to.
 
     expandIPPermission is in the ingress rule's file at the commit below; that the tags go along is in the egress rule's
     file of 6.x, which the other shares.
     """
-    described = given.if_set({"description": "Description"})
-    permission = given.if_set({"ipProtocol": "IpProtocol"})
+    described = inputs.if_set({"description": "Description"})
+    permission = inputs.if_set({"ipProtocol": "IpProtocol"})
     permission |= {
-        sent: given(name) for name, sent in (("fromPort", "FromPort"), ("toPort", "ToPort")) if name in given
+        sent: inputs(name) for name, sent in (("fromPort", "FromPort"), ("toPort", "ToPort")) if name in inputs
     }
-    if cidr := given("cidrIpv4"):
+    if cidr := inputs("cidrIpv4"):
         permission["IpRanges"] = [{"CidrIp": cidr, **described}]
-    if group := given("referencedSecurityGroupId"):
+    if group := inputs("referencedSecurityGroupId"):
         permission["UserIdGroupPairs"] = [{"GroupId": group, **described}]
-    create = {"IpPermissions": [permission], "TagSpecifications": _tagged(given, "security-group-rule")}
-    return [_call(f"AuthorizeSecurityGroup{direction}", **given.always({"securityGroupId": "GroupId"}), **create)]
+    create = {"IpPermissions": [permission], "TagSpecifications": _tagged(inputs, "security-group-rule")}
+    return [_call(f"AuthorizeSecurityGroup{direction}", **inputs.always({"securityGroupId": "GroupId"}), **create)]
 
 
-def _vpc_endpoint(given: Given, _: Own) -> list[Call]:
-    create = given.always(
+def _vpc_endpoint(inputs: Inputs, _: Own) -> list[Call]:
+    create = inputs.always(
         {"privateDnsEnabled": "PrivateDnsEnabled", "vpcEndpointType": "VpcEndpointType", "vpcId": "VpcId"},
         privateDnsEnabled=False,
         vpcEndpointType="Gateway",
     )
-    create |= given.if_set({"serviceName": "ServiceName", "routeTableIds": "RouteTableIds"})
+    create |= inputs.if_set({"serviceName": "ServiceName", "routeTableIds": "RouteTableIds"})
     return [
-        _call("CreateVpcEndpoint", ClientToken=TOKEN, TagSpecifications=_tagged(given, "vpc-endpoint"), **create),
+        _call("CreateVpcEndpoint", ClientToken=TOKEN, TagSpecifications=_tagged(inputs, "vpc-endpoint"), **create),
     ]
 
 
@@ -159,9 +161,9 @@ CREATIONS = {
     "ec2.DefaultSecurityGroup": Creation("ec2/vpc_default_security_group.go@01f431114674", _default_security_group),
     "ec2.VpcEndpoint": Creation("ec2/vpc_endpoint.go@008db85aad5e", _vpc_endpoint),
     "vpc.SecurityGroupEgressRule": Creation(
-        "ec2/vpc_security_group_egress_rule.go, 6.x", lambda given, _: _rule("Egress", given)
+        "ec2/vpc_security_group_egress_rule.go, 6.x", lambda inputs, _: _rule("Egress", inputs)
     ),
     "vpc.SecurityGroupIngressRule": Creation(
-        "ec2/vpc_security_group_ingress_rule.go@00a322094b4b, 6.x", lambda given, _: _rule("Ingress", given)
+        "ec2/vpc_security_group_ingress_rule.go@00a322094b4b, 6.x", lambda inputs, _: _rule("Ingress", inputs)
     ),
 }

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.aws.given import Given, pairs
+from tests.aws.inputs import Inputs, pairs
 from tests.aws.provider.call import TOKEN, Call, Creation, Own
 
 
@@ -11,18 +11,18 @@ def _call(operation: str, **parameters: Any) -> Call:
     return Call("ecs", operation, parameters)
 
 
-def _tags(given: Given) -> list[dict[str, str]]:
-    return pairs(given.words("tags"), "key", "value")
+def _tags(inputs: Inputs) -> list[dict[str, str]]:
+    return pairs(inputs.words("tags"), "key", "value")
 
 
-def _cluster(given: Given, own: Own) -> list[Call]:
-    return [_call("CreateCluster", clusterName=own.name, tags=_tags(given))]
+def _cluster(inputs: Inputs, own: Own) -> list[Call]:
+    return [_call("CreateCluster", clusterName=own.name, tags=_tags(inputs))]
 
 
-def _task_definition(given: Given, _: Own) -> list[Call]:
+def _task_definition(inputs: Inputs, _: Own) -> list[Call]:
     """The containers are JSON in ECS's own words, which the provider reads and sends on."""
-    create = given.always({"family": "family"})
-    create |= given.if_set(
+    create = inputs.always({"family": "family"})
+    create |= inputs.if_set(
         {
             "cpu": "cpu",
             "memory": "memory",
@@ -32,17 +32,17 @@ def _task_definition(given: Given, _: Own) -> list[Call]:
             "requiresCompatibilities": "requiresCompatibilities",
         }
     )
-    if platform := given.block("runtimePlatform"):
+    if platform := inputs.block("runtimePlatform"):
         create["runtimePlatform"] = platform.if_set(
             {"cpuArchitecture": "cpuArchitecture", "operatingSystemFamily": "operatingSystemFamily"}
         )
-    containers = json.loads(given("containerDefinitions"))
-    return [_call("RegisterTaskDefinition", containerDefinitions=containers, tags=_tags(given), **create)]
+    containers = json.loads(inputs("containerDefinitions"))
+    return [_call("RegisterTaskDefinition", containerDefinitions=containers, tags=_tags(inputs), **create)]
 
 
-def _network(given: Given) -> dict[str, Any]:
+def _network(inputs: Inputs) -> dict[str, Any]:
     """What expandNetworkConfiguration makes of the block."""
-    network = given.block("networkConfiguration")
+    network = inputs.block("networkConfiguration")
     if network is None:
         return {}
     inside = network.if_set({"subnets": "subnets", "securityGroups": "securityGroups"})
@@ -50,9 +50,9 @@ def _network(given: Given) -> dict[str, Any]:
     return {"networkConfiguration": {"awsvpcConfiguration": inside}}
 
 
-def _service(given: Given, own: Own) -> list[Call]:
-    given.unsent("waitForSteadyState")
-    create = given.always(
+def _service(inputs: Inputs, own: Own) -> list[Call]:
+    inputs.unsent("waitForSteadyState")
+    create = inputs.always(
         {
             "enableEcsManagedTags": "enableECSManagedTags",
             "enableExecuteCommand": "enableExecuteCommand",
@@ -64,7 +64,7 @@ def _service(given: Given, own: Own) -> list[Call]:
         schedulingStrategy="REPLICA",
         desiredCount=0,
     )
-    create |= given.if_set(
+    create |= inputs.if_set(
         {
             "availabilityZoneRebalancing": "availabilityZoneRebalancing",
             "cluster": "cluster",
@@ -73,22 +73,22 @@ def _service(given: Given, own: Own) -> list[Call]:
             "taskDefinition": "taskDefinition",
         }
     )
-    deployment = given.always(
+    deployment = inputs.always(
         {"deploymentMaximumPercent": "maximumPercent", "deploymentMinimumHealthyPercent": "minimumHealthyPercent"},
         deploymentMaximumPercent=200,
         deploymentMinimumHealthyPercent=100,
     )
-    if breaker := given.block("deploymentCircuitBreaker"):
+    if breaker := inputs.block("deploymentCircuitBreaker"):
         deployment["deploymentCircuitBreaker"] = breaker.always({"enable": "enable", "rollback": "rollback"})
     registries = [
-        each.always({"registryArn": "registryArn"})
-        | each.if_set({"port": "port", "containerPort": "containerPort", "containerName": "containerName"})
-        for each in given.blocks("serviceRegistries")
+        registry.always({"registryArn": "registryArn"})
+        | registry.if_set({"port": "port", "containerPort": "containerPort", "containerName": "containerName"})
+        for registry in inputs.blocks("serviceRegistries")
     ]
     if registries:
         create["serviceRegistries"] = registries
-    create |= {"deploymentConfiguration": deployment, **_network(given)}
-    return [_call("CreateService", clientToken=TOKEN, serviceName=own.name, tags=_tags(given), **create)]
+    create |= {"deploymentConfiguration": deployment, **_network(inputs)}
+    return [_call("CreateService", clientToken=TOKEN, serviceName=own.name, tags=_tags(inputs), **create)]
 
 
 CREATIONS = {

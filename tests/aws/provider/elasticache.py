@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.aws.given import Given, pairs
+from tests.aws.inputs import Inputs, pairs
 from tests.aws.provider.call import Call, Creation, Own
 
 
@@ -10,29 +10,29 @@ def _call(operation: str, **parameters: Any) -> Call:
     return Call("elasticache", operation, parameters)
 
 
-def _parameter_group(given: Given, own: Own) -> list[Call]:
-    create = given.always(
+def _parameter_group(inputs: Inputs, own: Own) -> list[Call]:
+    create = inputs.always(
         {"family": "CacheParameterGroupFamily", "description": "Description"}, description="Managed by Terraform"
     )
     calls = [
-        _call("CreateCacheParameterGroup", CacheParameterGroupName=own.name, Tags=pairs(given.words("tags")), **create)
+        _call("CreateCacheParameterGroup", CacheParameterGroupName=own.name, Tags=pairs(inputs.words("tags")), **create)
     ]
-    if parameters := given.blocks("parameters"):
-        values = [each.always({"name": "ParameterName", "value": "ParameterValue"}) for each in parameters]
+    if parameters := inputs.blocks("parameters"):
+        values = [parameter.always({"name": "ParameterName", "value": "ParameterValue"}) for parameter in parameters]
         calls.append(_call("ModifyCacheParameterGroup", CacheParameterGroupName=own.name, ParameterNameValues=values))
     return calls
 
 
-def _subnet_group(given: Given, own: Own) -> list[Call]:
-    create = given.always(
+def _subnet_group(inputs: Inputs, own: Own) -> list[Call]:
+    create = inputs.always(
         {"description": "CacheSubnetGroupDescription", "subnetIds": "SubnetIds"}, description="Managed by Terraform"
     )
-    tags = pairs(given.words("tags"))
+    tags = pairs(inputs.words("tags"))
     return [_call("CreateCacheSubnetGroup", CacheSubnetGroupName=own.name, Tags=tags, **create)]
 
 
-def _user(given: Given, _: Own) -> list[Call]:
-    create = given.always(
+def _user(inputs: Inputs, _: Own) -> list[Call]:
+    create = inputs.always(
         {
             "accessString": "AccessString",
             "engine": "Engine",
@@ -42,19 +42,19 @@ def _user(given: Given, _: Own) -> list[Call]:
         },
         noPasswordRequired=False,
     )
-    create |= given.if_set({"passwords": "Passwords"})
-    return [_call("CreateUser", Tags=pairs(given.words("tags")), **create)]
+    create |= inputs.if_set({"passwords": "Passwords"})
+    return [_call("CreateUser", Tags=pairs(inputs.words("tags")), **create)]
 
 
-def _user_group(given: Given, _: Own) -> list[Call]:
-    create = given.always({"engine": "Engine", "userGroupId": "UserGroupId"}) | given.if_set({"userIds": "UserIds"})
-    return [_call("CreateUserGroup", Tags=pairs(given.words("tags")), **create)]
+def _user_group(inputs: Inputs, _: Own) -> list[Call]:
+    create = inputs.always({"engine": "Engine", "userGroupId": "UserGroupId"}) | inputs.if_set({"userIds": "UserIds"})
+    return [_call("CreateUserGroup", Tags=pairs(inputs.words("tags")), **create)]
 
 
-def _replication_group(given: Given, own: Own) -> list[Call]:
+def _replication_group(inputs: Inputs, own: Own) -> list[Call]:
     """`apply_immediately` is a word for later changes; a retention of 0 days is the same as none and is not sent."""
-    given.unsent("applyImmediately")
-    create = given.always(
+    inputs.unsent("applyImmediately")
+    create = inputs.always(
         {
             "automaticFailoverEnabled": "AutomaticFailoverEnabled",
             "nodeType": "CacheNodeType",
@@ -71,9 +71,9 @@ def _replication_group(given: Given, own: Own) -> list[Call]:
         ("autoMinorVersionUpgrade", "AutoMinorVersionUpgrade"),
         ("replicasPerNodeGroup", "ReplicasPerNodeGroup"),
     ):
-        if declared in given:
-            create[sent] = given(declared)
-    create |= given.if_set(
+        if declared in inputs:
+            create[sent] = inputs(declared)
+    create |= inputs.if_set(
         {
             "clusterMode": "ClusterMode",
             "description": "ReplicationGroupDescription",
@@ -88,7 +88,7 @@ def _replication_group(given: Given, own: Own) -> list[Call]:
             "userGroupIds": "UserGroupIds",
         }
     )
-    tags = pairs(given.words("tags"))
+    tags = pairs(inputs.words("tags"))
     return [_call("CreateReplicationGroup", ReplicationGroupId=own.name, Tags=tags, **create)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.aws.given import Given, pairs
+from tests.aws.inputs import Inputs, pairs
 from tests.aws.provider.call import Call, Creation, Own, UnmappedError
 from tests.infra.program import ACCOUNT, REGION
 
@@ -39,17 +39,17 @@ def _attribute(key: str, value: Any) -> dict[str, str]:
     return {"Key": key, "Value": str(value).lower() if isinstance(value, bool) else str(value)}
 
 
-def _load_balancer(given: Given, own: Own) -> list[Call]:
-    create = given.always({"loadBalancerType": "Type"}, loadBalancerType="application")
+def _load_balancer(inputs: Inputs, own: Own) -> list[Call]:
+    create = inputs.always({"loadBalancerType": "Type"}, loadBalancerType="application")
     if create["Type"] != "application":
         raise UnmappedError(f"loadBalancerType = {create['Type']!r}: attributes of other types")
-    if given("internal"):
+    if inputs("internal"):
         create["Scheme"] = "internal"
-    create |= given.if_set({"securityGroups": "SecurityGroups", "subnets": "Subnets"})
+    create |= inputs.if_set({"securityGroups": "SecurityGroups", "subnets": "Subnets"})
     attributes = [_attribute("access_logs.s3.enabled", False), _attribute("connection_logs.s3.enabled", False)]
-    attributes += [_attribute(key, given(declared, default)) for declared, key, default in _BALANCER_ATTRIBUTES]
+    attributes += [_attribute(key, inputs(declared, default)) for declared, key, default in _BALANCER_ATTRIBUTES]
     return [
-        _call("CreateLoadBalancer", Name=own.name, Tags=pairs(given.words("tags")), **create),
+        _call("CreateLoadBalancer", Name=own.name, Tags=pairs(inputs.words("tags")), **create),
         _call(
             "ModifyLoadBalancerAttributes",
             LoadBalancerArn=_ARN.format(f"loadbalancer/app/{own.name}/{_ID}"),
@@ -58,12 +58,12 @@ def _load_balancer(given: Given, own: Own) -> list[Call]:
     ]
 
 
-def _target_group(given: Given, own: Own) -> list[Call]:
+def _target_group(inputs: Inputs, own: Own) -> list[Call]:
     """A health_check block, even one that only says enabled=False, sends four values; the timeout only if declared."""
-    create = given.always({"targetType": "TargetType"}, targetType="instance")
+    create = inputs.always({"targetType": "TargetType"}, targetType="instance")
     if create["TargetType"] != "lambda":
         raise UnmappedError(f"targetType = {create['TargetType']!r}: ports and protocols of other targets")
-    if check := given.block("healthCheck"):
+    if check := inputs.block("healthCheck"):
         create |= check.always(
             {
                 "enabled": "HealthCheckEnabled",
@@ -79,26 +79,26 @@ def _target_group(given: Given, own: Own) -> list[Call]:
         create |= check.if_set({"timeout": "HealthCheckTimeoutSeconds", "path": "HealthCheckPath"})
         if codes := check("matcher"):
             create["Matcher"] = {"HttpCode": codes}
-    return [_call("CreateTargetGroup", Name=own.name, Tags=pairs(given.words("tags")), **create)]
+    return [_call("CreateTargetGroup", Name=own.name, Tags=pairs(inputs.words("tags")), **create)]
 
 
-def _target_group_attachment(given: Given, _: Own) -> list[Call]:
-    register = given.always({"targetGroupArn": "TargetGroupArn"})
-    return [_call("RegisterTargets", Targets=[given.always({"targetId": "Id"})], **register)]
+def _target_group_attachment(inputs: Inputs, _: Own) -> list[Call]:
+    register = inputs.always({"targetGroupArn": "TargetGroupArn"})
+    return [_call("RegisterTargets", Targets=[inputs.always({"targetId": "Id"})], **register)]
 
 
-def _listener(given: Given, own: Own) -> list[Call]:
+def _listener(inputs: Inputs, own: Own) -> list[Call]:
     """The attributes of an HTTP listener are strings, sent if declared, and one boolean, which is always sent."""
-    create = given.always({"loadBalancerArn": "LoadBalancerArn"}) | given.if_set(
+    create = inputs.always({"loadBalancerArn": "LoadBalancerArn"}) | inputs.if_set(
         {"port": "Port", "protocol": "Protocol"}
     )
     create["DefaultActions"] = [
         {"Order": place, **action.always({"type": "Type"}), **action.if_set({"targetGroupArn": "TargetGroupArn"})}
-        for place, action in enumerate(given.blocks("defaultActions"), 1)
+        for place, action in enumerate(inputs.blocks("defaultActions"), 1)
     ]
-    server = _attribute("routing.http.response.server.enabled", given("routingHttpResponseServerEnabled", False))
+    server = _attribute("routing.http.response.server.enabled", inputs("routingHttpResponseServerEnabled", False))
     return [
-        _call("CreateListener", Tags=pairs(given.words("tags")), **create),
+        _call("CreateListener", Tags=pairs(inputs.words("tags")), **create),
         _call(
             "ModifyListenerAttributes",
             ListenerArn=_ARN.format(f"listener/app/{own.name}/{_ID}/{_ID}"),

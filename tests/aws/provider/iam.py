@@ -1,26 +1,26 @@
 """IAM: what the provider sends to create roles and what they may do."""
 
-from tests.aws.given import Given, pairs
+from tests.aws.inputs import Inputs, pairs
 from tests.aws.provider.call import Call, Creation, Own
 
 
-def _role(given: Given, own: Own) -> list[Call]:
-    create = given.always(
+def _role(inputs: Inputs, own: Own) -> list[Call]:
+    create = inputs.always(
         {"assumeRolePolicy": "AssumeRolePolicyDocument", "path": "Path", "maxSessionDuration": "MaxSessionDuration"},
         path="/",
         maxSessionDuration=3600,
     )
-    create |= given.if_set({"description": "Description"})
-    return [Call("iam", "CreateRole", {"RoleName": own.name, "Tags": pairs(given.words("tags")), **create})]
+    create |= inputs.if_set({"description": "Description"})
+    return [Call("iam", "CreateRole", {"RoleName": own.name, "Tags": pairs(inputs.words("tags")), **create})]
 
 
-def _role_policy(given: Given, own: Own) -> list[Call]:
-    put = given.always({"policy": "PolicyDocument", "role": "RoleName"})
+def _role_policy(inputs: Inputs, own: Own) -> list[Call]:
+    put = inputs.always({"policy": "PolicyDocument", "role": "RoleName"})
     return [Call("iam", "PutRolePolicy", {"PolicyName": own.name, **put})]
 
 
-def _role_policy_attachment(given: Given, _: Own) -> list[Call]:
-    return [Call("iam", "AttachRolePolicy", given.always({"policyArn": "PolicyArn", "role": "RoleName"}))]
+def _role_policy_attachment(inputs: Inputs, _: Own) -> list[Call]:
+    return [Call("iam", "AttachRolePolicy", inputs.always({"policyArn": "PolicyArn", "role": "RoleName"}))]
 
 
 CREATIONS = {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.aws.given import Given
+from tests.aws.inputs import Inputs
 from tests.aws.provider.call import Call, Creation, Own
 
 
@@ -10,10 +10,10 @@ def _call(operation: str, **parameters: Any) -> Call:
     return Call("lambda", operation, parameters)
 
 
-def _function(given: Given, own: Own) -> list[Call]:
+def _function(inputs: Inputs, own: Own) -> list[Call]:
     """The archive's own content is none of a model's business: it only has to be there."""
-    given.unsent("code")
-    create = given.always(
+    inputs.unsent("code")
+    create = inputs.always(
         {
             "description": "Description",
             "memorySize": "MemorySize",
@@ -30,17 +30,17 @@ def _function(given: Given, own: Own) -> list[Call]:
         publish=False,
         timeout=3,
     )
-    if "code" in given:
+    if "code" in inputs:
         create["Code"] = {"ZipFile": b"the archive"}
-    create |= given.if_set({"architectures": "Architectures"})
-    environment = given.block("environment")
+    create |= inputs.if_set({"architectures": "Architectures"})
+    environment = inputs.block("environment")
     if environment and (variables := environment.words("variables")):
         create["Environment"] = {"Variables": variables}
-    if logging := given.block("loggingConfig"):
+    if logging := inputs.block("loggingConfig"):
         create["LoggingConfig"] = logging.if_set({"logFormat": "LogFormat", "logGroup": "LogGroup"})
-    if tracing := given.block("tracingConfig"):
+    if tracing := inputs.block("tracingConfig"):
         create["TracingConfig"] = tracing.always({"mode": "Mode"})
-    if vpc := given.block("vpcConfig"):
+    if vpc := inputs.block("vpcConfig"):
         create["VpcConfig"] = vpc.always(
             {
                 "ipv6AllowedForDualStack": "Ipv6AllowedForDualStack",
@@ -49,16 +49,16 @@ def _function(given: Given, own: Own) -> list[Call]:
             },
             ipv6AllowedForDualStack=False,
         )
-    calls = [_call("CreateFunction", FunctionName=own.name, Tags=given.words("tags"), **create)]
-    reserved = given("reservedConcurrentExecutions", -1)
+    calls = [_call("CreateFunction", FunctionName=own.name, Tags=inputs.words("tags"), **create)]
+    reserved = inputs("reservedConcurrentExecutions", -1)
     if reserved >= 0:
         calls.append(_call("PutFunctionConcurrency", FunctionName=own.name, ReservedConcurrentExecutions=reserved))
     return calls
 
 
-def _permission(given: Given, own: Own) -> list[Call]:
-    add = given.always({"action": "Action", "function": "FunctionName", "principal": "Principal"})
-    return [_call("AddPermission", StatementId=own.name, **add, **given.if_set({"sourceArn": "SourceArn"}))]
+def _permission(inputs: Inputs, own: Own) -> list[Call]:
+    add = inputs.always({"action": "Action", "function": "FunctionName", "principal": "Principal"})
+    return [_call("AddPermission", StatementId=own.name, **add, **inputs.if_set({"sourceArn": "SourceArn"}))]
 
 
 CREATIONS = {

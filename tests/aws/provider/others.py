@@ -3,50 +3,52 @@
 import datetime as dt
 from typing import Any
 
-from tests.aws.given import Given, pairs
+from tests.aws.inputs import Inputs, pairs
 from tests.aws.provider.call import TOKEN, Call, Creation, Own
 from tests.infra.program import ACCOUNT
 
 
-def _repository(given: Given, own: Own) -> list[Call]:
-    given.unsent("forceDelete")
-    create = given.always({"imageTagMutability": "imageTagMutability"}, imageTagMutability="MUTABLE")
-    if encryption := given.block("encryptionConfigurations"):
+def _repository(inputs: Inputs, own: Own) -> list[Call]:
+    inputs.unsent("forceDelete")
+    create = inputs.always({"imageTagMutability": "imageTagMutability"}, imageTagMutability="MUTABLE")
+    if encryption := inputs.block("encryptionConfigurations"):
         create["encryptionConfiguration"] = encryption.always({"encryptionType": "encryptionType"})
-    if scanning := given.block("imageScanningConfiguration"):
+    if scanning := inputs.block("imageScanningConfiguration"):
         create["imageScanningConfiguration"] = scanning.always({"scanOnPush": "scanOnPush"})
-    return [Call("ecr", "CreateRepository", {"repositoryName": own.name, "tags": pairs(given.words("tags")), **create})]
+    return [
+        Call("ecr", "CreateRepository", {"repositoryName": own.name, "tags": pairs(inputs.words("tags")), **create})
+    ]
 
 
-def _image_lifecycle(given: Given, _: Own) -> list[Call]:
-    put = given.always({"policy": "lifecyclePolicyText", "repository": "repositoryName"})
+def _image_lifecycle(inputs: Inputs, _: Own) -> list[Call]:
+    put = inputs.always({"policy": "lifecyclePolicyText", "repository": "repositoryName"})
     return [Call("ecr", "PutLifecyclePolicy", put)]
 
 
-def _log_group(given: Given, own: Own) -> list[Call]:
-    calls = [Call("logs", "CreateLogGroup", {"logGroupName": own.name, "tags": given.words("tags")})]
-    if days := given("retentionInDays"):
+def _log_group(inputs: Inputs, own: Own) -> list[Call]:
+    calls = [Call("logs", "CreateLogGroup", {"logGroupName": own.name, "tags": inputs.words("tags")})]
+    if days := inputs("retentionInDays"):
         calls.append(Call("logs", "PutRetentionPolicy", {"logGroupName": own.name, "retentionInDays": days}))
     return calls
 
 
-def dashboard(given: Given, _: Own) -> list[Call]:
+def dashboard(inputs: Inputs, _: Own) -> list[Call]:
     """resourceDashboardPut: the same request creates and changes it."""
-    put = given.always({"dashboardBody": "DashboardBody", "dashboardName": "DashboardName"})
+    put = inputs.always({"dashboardBody": "DashboardBody", "dashboardName": "DashboardName"})
     return [Call("cloudwatch", "PutDashboard", put)]
 
 
-def _namespace(given: Given, own: Own) -> list[Call]:
-    create = given.always({"vpc": "Vpc"}) | given.if_set({"description": "Description"})
-    create |= {"CreatorRequestId": TOKEN, "Name": own.name, "Tags": pairs(given.words("tags"))}
+def _namespace(inputs: Inputs, own: Own) -> list[Call]:
+    create = inputs.always({"vpc": "Vpc"}) | inputs.if_set({"description": "Description"})
+    create |= {"CreatorRequestId": TOKEN, "Name": own.name, "Tags": pairs(inputs.words("tags"))}
     return [Call("servicediscovery", "CreatePrivateDnsNamespace", create)]
 
 
-def _discovery(given: Given, _: Own) -> list[Call]:
-    given.unsent("forceDestroy")
-    create = given.always({"name": "Name"}) | given.if_set({"description": "Description"})
-    create |= {"CreatorRequestId": TOKEN, "Tags": pairs(given.words("tags"))}
-    if names := given.block("dnsConfig"):
+def _discovery(inputs: Inputs, _: Own) -> list[Call]:
+    inputs.unsent("forceDestroy")
+    create = inputs.always({"name": "Name"}) | inputs.if_set({"description": "Description"})
+    create |= {"CreatorRequestId": TOKEN, "Tags": pairs(inputs.words("tags"))}
+    if names := inputs.block("dnsConfig"):
         create["DnsConfig"] = names.if_set({"namespaceId": "NamespaceId", "routingPolicy": "RoutingPolicy"})
         create["DnsConfig"]["DnsRecords"] = [
             record.always({"ttl": "TTL", "type": "Type"}) for record in names.blocks("dnsRecords")
@@ -54,30 +56,30 @@ def _discovery(given: Given, _: Own) -> list[Call]:
     return [Call("servicediscovery", "CreateService", create)]
 
 
-def _expression(given: Given) -> dict[str, Any]:
+def _expression(inputs: Inputs) -> dict[str, Any]:
     """expandFilterExpression, as far as the program goes: tags, and expressions joined with "and"."""
     sent: dict[str, Any] = {}
-    if tags := given.block("tags"):
+    if tags := inputs.block("tags"):
         sent["Tags"] = tags.if_set({"key": "Key", "values": "Values", "matchOptions": "MatchOptions"})
-    if parts := given.blocks("ands"):
+    if parts := inputs.blocks("ands"):
         sent["And"] = [_expression(part) for part in parts]
     return sent
 
 
-def _budget(given: Given, own: Own) -> list[Call]:
+def _budget(inputs: Inputs, own: Own) -> list[Call]:
     """`metrics` is newer than the file that was read: pulumi_aws's own description says what it is."""
-    budget = given.always({"budgetType": "BudgetType", "timeUnit": "TimeUnit"})
-    limit = given.if_set({"limitAmount": "Amount", "limitUnit": "Unit"})
+    budget = inputs.always({"budgetType": "BudgetType", "timeUnit": "TimeUnit"})
+    limit = inputs.if_set({"limitAmount": "Amount", "limitUnit": "Unit"})
     budget |= {"BudgetName": own.name, "TimePeriod": {"End": dt.datetime(2087, 6, 15, tzinfo=dt.UTC)}}
     if len(limit) == 2:
         budget["BudgetLimit"] = limit
-    if metric := given("metrics"):
+    if metric := inputs("metrics"):
         budget["Metrics"] = [metric]
-    if expression := given.block("filterExpression"):
+    if expression := inputs.block("filterExpression"):
         budget["FilterExpression"] = _expression(expression)
-    tags = pairs(given.words("tags"))
+    tags = pairs(inputs.words("tags"))
     calls = [Call("budgets", "CreateBudget", {"AccountId": ACCOUNT, "Budget": budget, "ResourceTags": tags})]
-    for block in given.blocks("notifications"):
+    for block in inputs.blocks("notifications"):
         notification = block.always(
             {
                 "comparisonOperator": "ComparisonOperator",

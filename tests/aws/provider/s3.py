@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.aws.given import Given, pairs
+from tests.aws.inputs import Inputs, pairs
 from tests.aws.provider.call import Call, Creation, Own
 from tests.infra.program import REGION
 
@@ -11,12 +11,12 @@ def _call(operation: str, **parameters: Any) -> Call:
     return Call("s3", operation, parameters)
 
 
-def _bucket(given: Given, own: Own) -> list[Call]:
+def _bucket(inputs: Inputs, own: Own) -> list[Call]:
     """The tags go with the creation where the deployer has s3:TagResource (6.23), and with PutBucketTagging else."""
-    given.unsent("forceDestroy")
-    name = given("bucket", own.name)
-    tags = pairs(given.words("tags"))
-    create = given.always({"acl": "ACL"}, acl="private")
+    inputs.unsent("forceDestroy")
+    name = inputs("bucket", own.name)
+    tags = pairs(inputs.words("tags"))
+    create = inputs.always({"acl": "ACL"}, acl="private")
     place = {"LocationConstraint": REGION}
     return [
         _call("CreateBucket", Bucket=name, CreateBucketConfiguration={**place, "Tags": tags}, **create),
@@ -24,8 +24,8 @@ def _bucket(given: Given, own: Own) -> list[Call]:
     ]
 
 
-def _public_access_block(given: Given, _: Own) -> list[Call]:
-    closed = given.always(
+def _public_access_block(inputs: Inputs, _: Own) -> list[Call]:
+    closed = inputs.always(
         {
             "blockPublicAcls": "BlockPublicAcls",
             "blockPublicPolicy": "BlockPublicPolicy",
@@ -37,33 +37,33 @@ def _public_access_block(given: Given, _: Own) -> list[Call]:
         ignorePublicAcls=False,
         restrictPublicBuckets=False,
     )
-    bucket = given.always({"bucket": "Bucket"})
+    bucket = inputs.always({"bucket": "Bucket"})
     return [_call("PutPublicAccessBlock", PublicAccessBlockConfiguration=closed, **bucket)]
 
 
-def _encryption(given: Given, _: Own) -> list[Call]:
+def _encryption(inputs: Inputs, _: Own) -> list[Call]:
     rules: list[dict[str, Any]] = []
-    for rule in given.blocks("rules"):
+    for rule in inputs.blocks("rules"):
         sent = rule.always({"bucketKeyEnabled": "BucketKeyEnabled"}, bucketKeyEnabled=False)
         if default := rule.block("applyServerSideEncryptionByDefault"):
             sent["ApplyServerSideEncryptionByDefault"] = default.if_set(
                 {"sseAlgorithm": "SSEAlgorithm", "kmsMasterKeyId": "KMSMasterKeyID"}
             )
         rules.append(sent)
-    bucket = given.always({"bucket": "Bucket"})
+    bucket = inputs.always({"bucket": "Bucket"})
     return [_call("PutBucketEncryption", ServerSideEncryptionConfiguration={"Rules": rules}, **bucket)]
 
 
-def _versioning(given: Given, _: Own) -> list[Call]:
-    block = given.block("versioningConfiguration")
+def _versioning(inputs: Inputs, _: Own) -> list[Call]:
+    block = inputs.block("versioningConfiguration")
     wanted = block.if_set({"status": "Status", "mfaDelete": "MFADelete"}) if block else {}
-    return [_call("PutBucketVersioning", VersioningConfiguration=wanted, **given.always({"bucket": "Bucket"}))]
+    return [_call("PutBucketVersioning", VersioningConfiguration=wanted, **inputs.always({"bucket": "Bucket"}))]
 
 
-def _lifecycle(given: Given, _: Own) -> list[Call]:
+def _lifecycle(inputs: Inputs, _: Own) -> list[Call]:
     """lifecycleRuleModel.Expand; the smallest object's size is the provider's default for a general purpose bucket."""
     rules: list[dict[str, Any]] = []
-    for rule in given.blocks("rules"):
+    for rule in inputs.blocks("rules"):
         sent = rule.always({"id": "ID", "status": "Status"})
         if narrow := rule.block("filter"):
             sent["Filter"] = narrow.always({"prefix": "Prefix"})
@@ -74,13 +74,13 @@ def _lifecycle(given: Given, _: Own) -> list[Call]:
                 {"noncurrentDays": "NoncurrentDays", "newerNoncurrentVersions": "NewerNoncurrentVersions"}
             )
         rules.append(sent)
-    put = {"LifecycleConfiguration": {"Rules": rules}, **given.always({"bucket": "Bucket"})}
+    put = {"LifecycleConfiguration": {"Rules": rules}, **inputs.always({"bucket": "Bucket"})}
     put["TransitionDefaultMinimumObjectSize"] = "all_storage_classes_128K"
     return [_call("PutBucketLifecycleConfiguration", **put)]
 
 
-def _policy(given: Given, _: Own) -> list[Call]:
-    return [_call("PutBucketPolicy", **given.always({"bucket": "Bucket", "policy": "Policy"}))]
+def _policy(inputs: Inputs, _: Own) -> list[Call]:
+    return [_call("PutBucketPolicy", **inputs.always({"bucket": "Bucket", "policy": "Policy"}))]
 
 
 CREATIONS = {

@@ -24,7 +24,7 @@ _REFERENCES = {
 }
 
 
-class Given:
+class Inputs:
     """The inputs, or a block inside them; what was never read is told by `unread`.
 
     Numbers come from Pulumi as floats and are handed out as whole numbers where they are. Mocked ARNs and EC2's ids are
@@ -35,7 +35,7 @@ class Given:
         self._values = values
         self._ids = ids
         self._read: set[str] = set()
-        self._inside: dict[str, list[Given]] = {}
+        self._inside: dict[str, list[Inputs]] = {}
 
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None
@@ -62,17 +62,17 @@ class Given:
             raise LookupError(f"{name} = {value!r}: no {kind} of that id is declared")
         return self._ids[kind, value]
 
-    def block(self, name: str) -> "Given | None":
+    def block(self, name: str) -> "Inputs | None":
         """The one block of that name, if it is declared."""
         blocks = self.blocks(name)
         return blocks[0] if blocks else None
 
-    def blocks(self, name: str) -> list["Given"]:
+    def blocks(self, name: str) -> list["Inputs"]:
         """Every block of that name; Pulumi has a single one without a list around it."""
         self._read.add(name)
         if name not in self._inside:
             value = self._values.get(name) or []
-            self._inside[name] = [Given(item, self._ids) for item in (value if isinstance(value, list) else [value])]
+            self._inside[name] = [Inputs(item, self._ids) for item in (value if isinstance(value, list) else [value])]
         return self._inside[name]
 
     def words(self, name: str) -> dict[str, Any]:
