@@ -142,7 +142,8 @@ def arrivals(done_ms: list[float], ok: list[bool]) -> Arrivals:
     """An arrival each second; NaN: nobody knows when it ended."""
     planned = np.arange(len(done_ms), dtype=np.float64)
     read = {"read": np.where(ok, np.array(done_ms) * 100, np.nan)}
-    return Arrivals(planned, planned, planned + np.array(done_ms) / 1000, np.array(ok), [], planned, planned, read)
+    done = planned + np.array(done_ms) / 1000
+    return Arrivals(planned, planned, planned, done, np.array(ok), [], planned, planned, planned, planned, read)
 
 
 def test_a_contrast_is_the_window_less_the_mean_of_its_flanks() -> None:
