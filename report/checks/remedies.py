@@ -9,6 +9,16 @@ _QUIETER = (
 )
 REMEDIES = {
     "Data complete": "collect the run again if its files are elsewhere; what is missing for good needs a new run",
+    "Place known": "make run folders with this project's own commands, and leave their files as they are",
+    "Run described": "make the run again; run.json is written by the load generator and must be left as it is",
+    "Counts add up": "collect the run again if its files were changed since; else run again",
+    "Offered as planned": "let the load run as its profile says; if files were changed since, collect the run again",
+    "Latencies counted": "collect the run again if its files were changed since; else run again",
+    "Single arrivals": "collect the run again if its files were changed since; else run again",
+    "Events in order": "make one reshard in a run, and none by hand while it goes; or compare moves with --cycles",
+    "Servers recorded": "run again, and let the command go on until its report; on AWS collect the run again",
+    "Workers stayed": _QUIETER,
+    "Nodes kept running": "see the nodes' logs for why they restarted, then run again",
     "Ended by itself": "let the next run end by itself",
     "No problems reported": "mend what they name, then run again",
     "Schedule delivered": _QUIETER + "; see the causes of missed arrivals under Failures",
