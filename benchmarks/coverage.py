@@ -1,11 +1,12 @@
 """Do the intervals and p-values of a run of cycles keep their word? Simulation, through the report's own functions.
 
-    python -m benchmarks.coverage [--experiments N] [--folders N]    coverage and family-wise error, as JSON
+    python -m benchmarks.coverage [--experiments N] [--folders N]    coverage and family-wise error
     python -m benchmarks.coverage --tables                           the tables of report/coverage.py
 
 An experiment is a run of K blocks: single arrivals with exponential noise, on a level that is AR(1) from second to
 second (0.8, standard deviation 1 ms) and is shared by all of them. `report.cycles.compare` finds the effect in them, as
-in a run's arrivals.csv; with --folders, `report.findings.examine` in whole run folders. Exits 1 when a goal is missed.
+in a run's arrivals.csv; with --folders, `report.findings.examine` in whole run folders. The figures
+go to benchmarks/results as JSON. Exits 1 when a goal is missed.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import results
 from contract.runread import read_run
 from contract.runtables import Arrivals
 from report import cycles
@@ -293,20 +295,14 @@ def main() -> int:
         for name, by_count in tables().items():
             sys.stdout.write(f"{name}: Table = {by_count}\n")
         return 0
-    begun = time.perf_counter()
+    began = time.time()
     result, missed = simulate(options.experiments)
-    figures: dict[str, Any] = {"coverage": result, "seconds": round(time.perf_counter() - begun)}
+    figures: dict[str, Any] = {"experiments": options.experiments, "coverage": result}
     if options.folders:
-        begun = time.perf_counter()
         hits = [folder_covers(seed) for seed in range(options.folders)]
-        figures["folders"] = {
-            "folders": len(hits),
-            "coverage": share(hits),
-            "seconds": round(time.perf_counter() - begun),
-        }
-    sys.stdout.write(
-        json.dumps({"benchmark": "coverage", "experiments": options.experiments, **figures}, indent=1) + "\n"
-    )
+        figures["folders"] = {"folders": len(hits), "coverage": share(hits)}
+    path = results.save("coverage", began, {**figures, "missed": missed}, numpy=np.__version__)
+    sys.stdout.write(f"{json.dumps(figures, indent=1)}\nwritten to {path}\n")
     sys.stderr.write("".join(f"goal missed: {line}\n" for line in missed))
     return 1 if missed else 0
 

@@ -3,8 +3,8 @@
     python -m benchmarks.hostile [--only TEXT] [--mb 50]
 
 Makes each folder of tools/hostile.py, reports on it in a process of its own, and prints a table: elapsed and CPU
-seconds, peak memory, the page's size, exit code. Exits 1 when a goal is missed: 600 MB, 30 s of CPU (the machine may have
-other work), an exit code of the project's other than 70, and no trace.
+seconds, peak memory, the page's size, exit code. Exits 1 when a goal is missed: 600 MB, 30 s of CPU (the machine may
+have other work), an exit code of the project's other than 70, and no trace.
 """
 
 import os
@@ -97,8 +97,8 @@ def main() -> int:
                 rows.append(row)
                 mark = "" if row.held else " **missed**"
                 sys.stdout.write(
-                    f"| {name} | {row.folder_mb:.1f} | {row.seconds:.1f} | {row.cpu_s:.1f} | {row.peak_mb:.0f} | {row.page_mb:.1f} | "
-                    f"{row.exit_code}{mark} |\n"
+                    f"| {name} | {row.folder_mb:.1f} | {row.seconds:.1f} | {row.cpu_s:.1f} | {row.peak_mb:.0f} | "
+                    f"{row.page_mb:.1f} | {row.exit_code}{mark} |\n"
                 )
                 sys.stdout.flush()
                 if not row.held:

@@ -217,7 +217,7 @@ class Decoder:
         budget: shared by the series of a file.
     """
 
-    def __init__(self, budget: "Budget") -> None:
+    def __init__(self, budget: "Allowance") -> None:
         self._budget = budget
         self._waiting: list[tuple[int, int, bytes]] = []
         self._waiting_bytes = 0
@@ -233,7 +233,7 @@ class Decoder:
         """The histogram of a row, from a line of the file; `counters` is what `unwrap` gave.
 
         Raises:
-            BudgetError: the file's histograms hold too much.
+            TooMuchError: the file's histograms hold too much.
         """
         self._budget.spend_bytes(len(counters))
         self._waiting.append((place, row, counters))
@@ -255,13 +255,13 @@ class Decoder:
         self._values += int(decoded.count.sum(dtype=np.int64))
         self._budget.spend_counters(len(decoded.index))
         if self._values > _MOST_COUNT:
-            raise BudgetError(f"holds more than {_MOST_COUNT:,} values of one series")
+            raise TooMuchError(f"holds more than {_MOST_COUNT:,} values of one series")
 
     def finish(self, row_count: int) -> Histograms:
         """The histograms, for rows 0 to `row_count` - 1; two of the same row are added.
 
         Raises:
-            BudgetError: the file's histograms hold too much.
+            TooMuchError: the file's histograms hold too much.
         """
         if self._waiting:
             self._decode()
@@ -283,18 +283,18 @@ def build(rows: Sequence[int], payloads: Sequence[bytes], row_count: int) -> His
         payloads: what `unwrap` gave.
         row_count: how many rows there are in all.
     """
-    decoder = Decoder(Budget(sum(map(len, payloads))))
+    decoder = Decoder(Allowance(sum(map(len, payloads))))
     for place, (row, payload) in enumerate(zip(rows, payloads, strict=True)):
         decoder.add(place, row, payload)
     return decoder.finish(row_count)
 
 
-class BudgetError(ValueError):
+class TooMuchError(ValueError):
     """Histograms that hold more than a report can work with; the message goes on after the file's name."""
 
 
 @dataclass
-class Budget:
+class Allowance:
     """What the histograms of one file may hold together."""
 
     file_bytes: int
@@ -305,13 +305,13 @@ class Budget:
         """Count counters in use."""
         self.counters += count
         if self.counters > (most := most_counters(self.file_bytes)):
-            raise BudgetError(f"holds more than {most:,} counters")
+            raise TooMuchError(f"holds more than {most:,} counters")
 
     def spend_bytes(self, count: int) -> None:
         """Count decompressed bytes: honest ones are about as many as those of the file."""
         self.bytes += count
         if self.bytes > (most := 2 * most_counters(self.file_bytes)):
-            raise BudgetError(f"holds more than {most:,} bytes of histograms")
+            raise TooMuchError(f"holds more than {most:,} bytes of histograms")
 
 
 def _joined(parts: list[Any], kind: Any) -> Any:

@@ -190,7 +190,7 @@ def histogram_lines(path: Path, damage: list[str]) -> Iterator[tuple[int, str, i
 def read_latency(path: Path, series: Sequence[str], t_s: Ints, damage: list[str]) -> dict[str, hdrread.Histograms]:
     """latency.hlog: the histograms of each series, a row for each of the seconds `t_s`."""
     row_of = {int(second): place for place, second in enumerate(t_s)}
-    budget = hdrread.Budget(path.lstat().st_size if path.exists() else 0)
+    budget = hdrread.Allowance(path.lstat().st_size if path.exists() else 0)
     decoders = {name: hdrread.Decoder(budget) for name in series}
     maxima = {name: (array("q"), array("d")) for name in series}
     wrong = Wrong()
@@ -215,7 +215,7 @@ def read_latency(path: Path, series: Sequence[str], t_s: Ints, damage: list[str]
     except FileNotFoundError:
         damage.append("latency.hlog is missing: no latencies are known")
         return _no_latencies(series, len(t_s))
-    except (UnusableFileError, hdrread.BudgetError) as error:
+    except (UnusableFileError, hdrread.TooMuchError) as error:
         damage.append(f"{path.name} {error}; no latencies are known")
         return _no_latencies(series, len(t_s))
     for place in sorted(place for decoder in decoders.values() for place in decoder.wrong):

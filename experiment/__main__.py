@@ -26,6 +26,7 @@ from experiment.plan import Move, Plan, plan_reshard
 from experiment.screen import Screen
 from experiment.state import State, locked
 from report.escapes import terminal_lines
+from report.gate_metrics import PlannedLoad
 from report.gates import GateError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,8 +113,9 @@ def _plan(stack: Stack, state: State, options: argparse.Namespace) -> Plan:
         difference = f"{options.to}, but the interrupted run has {command['to']}"
         raise UsageError("run", "--to", difference, "leave it out")
     moves: list[Move] = []
+    schedule = demand.schedule(stack.settings, stack.root)
+    gates_of(options.gate, PlannedLoad([phase.name for phase in schedule.phases], command["reshard_at"] is not None))
     if command["reshard_at"] is not None:
-        schedule = demand.schedule(stack.settings, stack.root)
         moves = plan_reshard(schedule, float(command["reshard_at"]), int(command["to"]), sham=False)
     state.save(asked=command)
     return Plan(tuple(moves), (int(command["from"]), int(command["to"])), MIGRATION)

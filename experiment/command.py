@@ -6,6 +6,7 @@ import re
 from experiment.errors import OptionsError
 from report import gates
 from report.assemble import DEFAULT_GATES
+from report.gate_metrics import PlannedLoad
 
 
 def share(text: str) -> float:
@@ -24,8 +25,8 @@ def add_gate(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def gates_of(added: list[str]) -> list[str]:
-    """The repository's gates and those of the command line, checked before anything starts.
+def gates_of(added: list[str], load: PlannedLoad | None = None) -> list[str]:
+    """The repository's gates and those of the command line, checked before anything starts against what is planned.
 
     Raises:
         OptionsError: one is not a gate.
@@ -33,7 +34,7 @@ def gates_of(added: list[str]) -> list[str]:
     try:
         texts = [*gates.read_gates(DEFAULT_GATES), *added]
         for text in texts:
-            gates.parse(text)
+            gates.parse(text, load=load)
     except gates.GateError as error:
         raise OptionsError(str(error)) from error
     return texts

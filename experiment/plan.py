@@ -78,6 +78,8 @@ class Blocks:
     window_s: float
     moving_s: float
     """How long slots move within the window."""
+    lead_s: float = 0.0
+    """Before the first block: until the application's cluster holds enough keys."""
 
     @property
     def primary(self) -> str:
@@ -97,7 +99,7 @@ class Blocks:
     @property
     def duration_s(self) -> float:
         """How long the load must last."""
-        return self.count * self.block_s
+        return self.lead_s + self.count * self.block_s
 
     def as_json(self) -> dict[str, object]:
         """`cycles` of run.json."""
@@ -167,7 +169,7 @@ def plan_cycles(blocks: Blocks, shards: tuple[int, int]) -> list[Move]:
     for number in range(blocks.count):
         kinds: list[MoveKind] = ["real", "sham"] if coins.random() < 0.5 else ["sham", "real"]
         to = shards[(number + 1) % 2]
-        start_s = number * blocks.block_s
+        start_s = blocks.lead_s + number * blocks.block_s
         first_s = start_s + blocks.filling_s + blocks.flank_s
         at_s = (first_s, first_s + blocks.move_s + blocks.flank_s)
         middle_s = at_s[kinds.index("real")] + blocks.preparing_s + blocks.moving_s / 2

@@ -24,7 +24,7 @@ from rehearsal.processes import Process, ProcessError, Processes
 
 SLOTS = 16384
 _START_LIMIT_S = 20.0
-_SAMPLED_SLOTS = 256
+_SAMPLED_SLOTS = 1024
 
 
 class ClusterError(ExperimentError):

@@ -18,6 +18,7 @@ from infra.settings import Settings, SettingsError
 from rehearsal import cycles
 from rehearsal.reshard import SLOTS_A_JOB, SLOTS_PER_S, Migration
 from rehearsal.server import refuse_without_migrateslots
+from report.gate_metrics import PlannedLoad
 
 DEFAULT_COMPRESS = "24"
 # A stall of 0.25 s at the default peak of 900/s has 225 invocations in flight. 64 were too few: 85 invocations waited
@@ -100,7 +101,7 @@ def read(arguments: Sequence[str]) -> Options:
         out=parsed.out,
         server=parsed.server,
         environments=parsed.environments,
-        gates=gates_of(parsed.gate),
+        gates=gates_of(parsed.gate, PlannedLoad([phase.name for phase in schedule.phases], plan.blocks is None)),
         command="python -m rehearsal " + " ".join(arguments),
     )
 

@@ -83,7 +83,8 @@ def find_blocks(run: Run, moves: Sequence[PlayedMove], design: Design) -> tuple[
     whole: list[Block] = []
     left_out: list[LeftOut] = []
     for place, pair in sorted(by_number.items()):
-        why = _not_a_pair(pair) or next((troubles[id(move)] for move in pair if troubles[id(move)]), "")
+        failed = next((troubles[id(move)] for move in pair if move.error), "")
+        why = failed or _not_a_pair(pair) or next((troubles[id(move)] for move in pair if troubles[id(move)]), "")
         if why:
             left_out.append(LeftOut(place, why))
         else:

@@ -31,7 +31,8 @@ def _played(cycles: Mapping[str, Any], moves: Sequence[Mapping[str, Any]], way: 
     ends = list(dict.fromkeys(f"{seconds:.3g}" for seconds in (took[0], took[-1]))) if took else []
     durations = f", in {' to '.join(ends)} s each" if took else ""
     whole, left_out = len(cycles["blocks"]), cycles["left_out"]
-    said = f"Slots moved {len(took)} times{way}{durations}; {whole} whole blocks of a real and a sham move are compared"
+    times, compared = "once" if len(took) == 1 else f"{len(took)} times", "block" if whole == 1 else "blocks"
+    said = f"Slots moved {times}{way}{durations}; whole {compared} of a real and a sham move: {whole}"
     unplayed = cycles["declared"] - whole - len(left_out)
     if left_out:
         said += f"; {len(left_out)} left out (block {left_out[0]['cycle']}: {left_out[0]['why']})"

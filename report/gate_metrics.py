@@ -37,9 +37,38 @@ class UnknownMetricError(ValueError):
     """There is no metric of that name; the message says what is known."""
 
 
+@dataclass(frozen=True)
+class PlannedLoad:
+    """What is known of a run before it starts: the names of its phases, and whether one reshard is planned.
+
+    `reshard` is False without a reshard and in a run of cycles, which has no seconds before and after *the* move.
+    """
+
+    phases: Sequence[str]
+    reshard: bool
+
+    def lacks(self, name: str) -> str:
+        """Why a metric of that name cannot be there after the run; empty if it can."""
+        match = _NAME.fullmatch(name)
+        scope = (match["scope"] or "") if match else ""
+        first, _, rest = scope.partition(".")
+        if first == "phase":
+            named = self.phases[int(rest) - 1 : int(rest)] if rest.isdecimal() else self.phases
+            count = len(named) if rest.isdecimal() else list(named).count(rest.strip('"'))
+            if count > 1:
+                return f"{count} phases are called {rest}; name one by its place, such as phase.1"
+            if not count:
+                listed = ", ".join(f'{place} "{phase}"' for place, phase in enumerate(self.phases[:20], start=1))
+                return f"the load has no such phase; it has {listed}"
+        if not self.reshard and (first in _WINDOWS or name in ("stall", "reshard.duration")):
+            return "the run is planned without a reshard, or with cycles of them"
+        return ""
+
+
 Metrics = Mapping[str, tuple[tuple[str, ...], Kind]]
 """By a metric's name: the keys that lead to it in report.json, and its kind."""
 
+_WINDOWS = ("before", "during", "after", "control")
 _COUNTS = (*COUNTS, "cold")
 _STATS = ("p50", "p90", "p95", "p99", "p99.9", "max", "count")
 _NAME = re.compile(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from contract.runfolder import TIMINGS
-from report.gate_metrics import Kind, Quantity, Reading, UnknownMetricError, metric
+from report.gate_metrics import Kind, PlannedLoad, Quantity, Reading, UnknownMetricError, metric
 
 _UNITS = {"us": Decimal("0.001"), "ms": Decimal(1), "s": Decimal(1000), "%": Decimal("0.01"), "": Decimal(1)}
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
@@ -116,13 +116,13 @@ def kept_in(run_json: Mapping[str, Any], timings: Sequence[str]) -> list[Gate]:
         raise GateError(f"run.json: {error}; {instead}") from None
 
 
-def parse(text: str, timings: Sequence[str] = TIMINGS) -> Gate:
-    """Read one gate on a run whose application tells these timings.
+def parse(text: str, timings: Sequence[str] = TIMINGS, load: PlannedLoad | None = None) -> Gate:
+    """Read one gate on a run whose application tells these timings; before the run, `load` is what is planned.
 
     Raises:
-        GateError: it is not in the grammar, or compares what cannot be compared.
+        GateError: it is not in the grammar, compares what cannot be compared, or names what the load will not have.
     """
-    return _GateParser(text, timings).gate()
+    return _GateParser(text, timings, load).gate()
 
 
 def _token(timings: Sequence[str]) -> re.Pattern[str]:
@@ -139,9 +139,10 @@ def _token(timings: Sequence[str]) -> re.Pattern[str]:
 class _GateParser:
     """Recursive descent, a level a strength of sign; its depth and its input are bounded."""
 
-    def __init__(self, text: str, timings: Sequence[str]) -> None:
+    def __init__(self, text: str, timings: Sequence[str], load: PlannedLoad | None) -> None:
         self._text = text.replace("\t", " ")
         self._timings = timings
+        self._load = load
         self._tokens: list[tuple[str, str, int]] = []
         self._at = 0
         self._open = 0
@@ -233,6 +234,8 @@ class _GateParser:
                 reading, of_kind = metric(text, self._timings)
             except UnknownMetricError as error:
                 raise self._error(place, str(error)) from None
+            if self._load and (lacking := self._load.lacks(text)):
+                raise self._error(place, lacking)
             return Term(of_kind, reading, measured=True)
         if text != "(":
             raise self._error(place, "a number, a metric such as read.p99 or a parenthesis is expected here")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from contract import runfolder
-from contract.hdrread import COUNTERS
+from contract.hdrread import COUNTERS, most_counters
 from tools import synthetic
 
 PLAIN = synthetic.Synthetic(
@@ -64,14 +64,23 @@ def _number(value: int) -> bytes:
     return bytes([*out, value])
 
 
-def _histograms(*payloads: bytes, second: str = "turn") -> Spoil:
+SERIES = ("response", "service", "lag", "connection", "write", "read")
+
+
+_ONES = histogram(b"\x02" * COUNTERS)
+
+
+def _histograms(*payloads: bytes, second: str = "turn", series: tuple[str, ...] = SERIES) -> Spoil:
     """The payloads in turn as lines of latency.hlog: of each second in turn, or all of one."""
 
     def spoil(run: Path, size: int) -> None:
-        series = ("response", "service", "lag", "connection", "write", "read")
         lines = (
             b"Tag=%s,%d,1,1,%s\n"
-            % (series[place % 6].encode(), place // 6 % 140 if second == "turn" else 5, payloads[place % len(payloads)])
+            % (
+                series[place % len(series)].encode(),
+                place // len(series) % 140 if second == "turn" else 5,
+                payloads[place % len(payloads)],
+            )
             for place in itertools.count()
         )
         _append(run / runfolder.LATENCY, size, lines)
@@ -84,6 +93,15 @@ def _incompressible(run: Path, size: int) -> None:
     random = np.random.default_rng(1)
     payloads = [histogram(bytes(random.integers(1, 64, COUNTERS, dtype=np.uint8) * 2)) for _ in range(20)]
     _histograms(*payloads)(run, size)
+
+
+def _all_that_is_read(run: Path, size: int) -> None:
+    """As many counters of one series as a file of this size may hold; comments fill the file."""
+    _many_seconds(run, 100_000)
+    path = run / runfolder.LATENCY
+    count = (most_counters(path.stat().st_size + size) - 1_000_000) // COUNTERS
+    _append(path, size, (b"Tag=response,%d,1,1,%s\n" % (second, _ONES) for second in range(140, 140 + count)))
+    _append(path, size - count * (len(_ONES) + 30), _again("#" * 1023 + "\n"))
 
 
 def _changed(**keys: Any) -> Spoil:
@@ -170,20 +188,20 @@ def _sparse(path: Path) -> None:
 
 
 def _everything(run: Path, size: int) -> None:
-    """A part of each of the worst at once."""
-    share = size // 6
-    for spoil in (
-        _incompressible, _many_seconds, _many_arrivals, FOLDERS["server.jsonl: wide lines"],
-        FOLDERS["events.jsonl: many"], FOLDERS["metrics.jsonl: many things"],
+    """A part of each of the worst at once: half of the bytes for histograms, most of the rest for the nodes' lines."""
+    for spoil, share in (
+        (_all_that_is_read, 0.45), (FOLDERS["server.jsonl: wide lines"], 0.25), (_many_arrivals, 0.2),
+        (FOLDERS["events.jsonl: many"], 0.05), (FOLDERS["metrics.jsonl: many things"], 0.05),
     ):  # fmt: skip
-        spoil(run, share)
+        spoil(run, int(size * share))
 
 
-_ONES = histogram(b"\x02" * COUNTERS)
 FOLDERS: dict[str, Spoil] = {
     "latency.hlog: payloads of 100 MB": _histograms(histogram(bytes(100_000_000))),
     "latency.hlog: every counter in use": _histograms(_ONES),
     "latency.hlog: every counter, incompressible": _incompressible,
+    "latency.hlog: every counter of one series": _histograms(_ONES, series=("response",)),
+    "latency.hlog: all the counters that are read": _all_that_is_read,
     "latency.hlog: counters that are zero": _histograms(histogram(b"\0" * COUNTERS)),
     "latency.hlog: one second again and again": _histograms(_ONES, second="one"),
     "latency.hlog: counts of 2^32": _histograms(histogram(_number(2**32 - 1) * 1000)),

@@ -1,5 +1,6 @@
 """When moves are played: beside their control, and in cycles with idle flanks."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -70,6 +71,14 @@ def test_a_coin_decides_each_block_by_itself() -> None:
     changes = sum(one != other for order in first for one, other in pairwise(order)) / 1400
     assert share == pytest.approx(0.5, abs=0.05)
     assert changes == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_first_block_waits_for_keys() -> None:
+    """Everything is later by as much, and the load lasts as much longer."""
+    plan = replace(blocks(count=4), lead_s=30)
+    early, late = plan_cycles(blocks(count=4), (1, 2)), plan_cycles(plan, (1, 2))
+    assert [move.at_s for move in late] == [move.at_s + 30 for move in early]
+    assert plan.duration_s == blocks(count=4).duration_s + 30
 
 
 def test_filling_flanks_and_windows_never_overlap() -> None:

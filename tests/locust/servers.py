@@ -119,6 +119,7 @@ class Sent:
     rows: list[Row]
     details: list[tuple[float, str, str]]
     sender: Sender
+    start_monotonic_s: float
 
     @property
     def outcomes(self) -> Counter[str]:
@@ -144,6 +145,7 @@ def send(
     if resolver is None:
         resolver = Resolver(target.host, port)
         resolver.resolve()
+    start_monotonic_s = time.monotonic() + 0.05
     sender = Sender(
         schedule,
         resolver,
@@ -151,7 +153,7 @@ def send(
         keep_alive=keep_alive,
         timings=TIMINGS,
         limits=limits or Limits(time_limit_s=5.0, connect_limit_s=2.0),
-        start_monotonic_s=time.monotonic() + 0.05,
+        start_monotonic_s=start_monotonic_s,
     )
     sender.orders.append(shares or [Share(0, 0, schedule.total, 1, final=True)])
     sender.start()
@@ -167,4 +169,4 @@ def send(
     assert len(rows) == schedule.total, f"{len(rows)} rows of {schedule.total}; {Counter(row.outcome for row in rows)}"
     assert sorted(row.k for row in rows) == list(range(schedule.total))
     assert in_flight == 0
-    return Sent(rows, list(sender.details), sender)
+    return Sent(rows, list(sender.details), sender, start_monotonic_s)

@@ -179,17 +179,21 @@ def test_a_reply_is_timed_when_it_came_not_when_it_was_read(monkeypatch: pytest.
 
     monkeypatch.setattr(plain.EpollPoller, "sleep", counted)
 
+    replied_s: list[float] = []
+
     async def soon(request: Received) -> None:
         await asyncio.sleep(0.001)
+        replied_s.append(time.monotonic())
         request.reply()
 
     with Server(soon).running() as server:
         sent = send(server.port, rate=250, seconds=1)
     assert sent.outcomes == {"ok": 250}
-    assert wakings.count(False) > 200, "slept through the replies"
+    assert wakings.count(False) > 0.8 * len(wakings), "slept through the replies"
     assert len(wakings) < 400, "not woken twice an arrival"
-    service_ms = sorted((row.done_s - row.sent_s) * 1000 for row in sent.rows)
-    assert 1.0 <= service_ms[125] < 3.0, "what the server took, not the 4 ms until the next arrival"
+    done_s = sorted(sent.start_monotonic_s + row.done_s for row in sent.rows)
+    after_ms = sorted((done - replied) * 1000 for done, replied in zip(done_s, sorted(replied_s), strict=True))
+    assert -0.1 <= after_ms[125] < 1.0, "when it came, not when the next arrival left, up to 4 ms later"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux stamps replies")

@@ -29,6 +29,8 @@ BAD = [
     (["--cycles", "12", "--load-compress", "1"], "profile 'steady' lasts 1,200 s"),
     (["--server", "/nope"], "--server /nope: no such file"),
     (["--gate", "read.p99 < \u0665ms"], "read.p99 < \u0665ms"),  # an Arabic five
+    (["--gate", "phase.4.failed == 0"], "the load has no such phase"),
+    (["--cycles", "4", "--gate", "during.failed == 0"], "planned without a reshard, or with cycles"),
 ]
 
 
@@ -97,6 +99,15 @@ def test_the_constant_rate_lasts_as_long_as_the_blocks(words: list[str], longest
     assert chosen.schedule.duration_s < longest_s
     assert chosen.schedule.phases[0].rate_from == blocks.rate == 300
     assert blocks.window_s > blocks.moving_s
+
+
+@pytest.mark.parametrize(("scale", "keys"), [("3", 6000), ("1", 6000), ("0.1", 1200)])
+def test_the_first_block_has_enough_keys_to_compare(scale: str, keys: int) -> None:
+    """Few keys differ by chance: a slow load waits for them, but no longer than two minutes."""
+    chosen = options.read(["--cycles", "4", "--migration", "atomic", "--load-scale", scale])
+    window = chosen.plan.moves[0].window
+    assert window is not None
+    assert chosen.schedule.count_before(window[0]) >= keys
 
 
 def test_a_constant_profile_of_ones_own_must_be_long_enough(tmp_path: Path) -> None:

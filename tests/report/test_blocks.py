@@ -56,6 +56,13 @@ CASES: list[tuple[str, Change, str]] = [
     ("twice", lambda moves: [*moves, *(m for m in moves if (m.cycle, m.kind) == (1, "real"))], "it has 2 real moves"),
     ("directions", of_block_1(direction="1->2"), "its moves differ in direction (1->2 and 2->1)"),
     ("failed", of_block_1(error="no majority"), "its real move failed: no majority"),
+    (
+        "failed, and the real move not played",
+        lambda moves: [
+            replace(m, error="too slow") if m.cycle == 1 else m for m in moves if (m.cycle, m.kind) != (1, "real")
+        ],
+        "its sham move failed: too slow",
+    ),
     ("not started", of_block_1(started_s=float("nan"), finished_s=None), "its real move did not start"),
     ("too long", later(1.5), "its real move took 3.5 s, longer than its window of 3 s"),
 ]

@@ -62,7 +62,9 @@ def test_a_run_folder_of_cycles_gives_the_planted_effect(made: Path) -> None:
     assert primary["low"] <= 0.45 <= primary["high"]
     assert read["low"] <= 0.15 <= read["high"]
     assert read["p"] == pytest.approx(6 * 2 / 256)
-    assert result.verdict.startswith(f"Slots moved {K} times, slot by slot, in 8 s each; {K} whole blocks")
+    assert result.verdict.startswith(
+        f"Slots moved {K} times, slot by slot, in 8 s each; whole blocks of a real and a sham move: {K}."
+    )
     assert "Moving slots changes the primary outcome, response p99, by +0.4" in result.verdict
     assert "none is shown on share of slow responses, slow arrivals a move" in result.verdict
 
@@ -118,7 +120,7 @@ def test_an_invalid_run_claims_no_effect(tmp_path: Path) -> None:
     """The verdict of a run that was interrupted says what was played, and quotes no figure of an effect."""
     result = reported(write(tmp_path / "cut", replace(cycles_run(atomic=False), ended="interrupted")))
     assert result["valid"] is False
-    assert f"{K} whole blocks" in result["verdict"]
+    assert f"whole blocks of a real and a sham move: {K}" in result["verdict"]
     for word in ("primary", "interval", "p99", "p = "):
         assert word not in result["verdict"]
 

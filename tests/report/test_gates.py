@@ -9,6 +9,7 @@ import pytest
 from contract.histograms import LATENCIES
 from contract.runfolder import COUNTS, TIMINGS
 from report import gates
+from report.gate_metrics import PlannedLoad
 
 
 def window(scale: float) -> dict[str, Any]:
@@ -268,6 +269,28 @@ def test_a_gate_on_a_run_without_a_reshard_does_not_hold() -> None:
     """A run without a reshard cannot pass a gate on one: unknown, with the reason, and not a pass."""
     result = gates.parse("during.read.p99 < 5ms").judge({**REPORT, "reshard": None})
     assert (result.state, result.why) == ("unknown", "this run has no during.read.p99")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("phase.4.failed == 0", 'the load has no such phase; it has 1 "2", 2 "Twice", 3 "Twice"'),
+        ('phase."Cool".failed == 0', 'the load has no such phase; it has 1 "2"'),
+        ('phase."Twice".failed == 0', '2 phases are called "Twice"'),
+        ("offered - during.failed == 0", "planned without a reshard"),
+        ("control.after.read.p99 < 5ms", "planned without a reshard"),
+        ("stall < 5ms", "planned without a reshard"),
+        ("reshard.duration < 5s", "planned without a reshard"),
+    ],
+)
+def test_a_gate_on_what_the_load_will_not_have_is_refused_before_it(text: str, said: str) -> None:
+    """Phases and a reshard are known before the run, so a gate on others need not wait for its end."""
+    phases = ["2", "Twice", "Twice"]
+    with pytest.raises(gates.GateError) as raised:
+        gates.parse(text, load=PlannedLoad(phases, reshard=False))
+    assert said in str(raised.value)
+    for held in ("during.failed == 0", "phase.3.failed == 0", 'phase."2".failed == 0', "stall < 5ms", "failed == 0"):
+        gates.parse(held, load=PlannedLoad(phases, reshard=True))
 
 
 def test_a_gates_file_is_one_gate_a_line(tmp_path: Path) -> None:
