@@ -144,7 +144,8 @@ def arrivals(level: Floats, random: np.random.Generator, timings: Sequence[str])
     times = {name: 1000 * (2 + own / 3 + random.exponential(0.5, len(planned))) for name in timings}
     good = np.ones(len(planned), dtype=np.bool_)
     zeros = np.zeros(len(planned))
-    return Arrivals(planned, planned, planned + taken / 1000, good, [], zeros, zeros, times)
+    done = planned + taken / 1000
+    return Arrivals(planned, planned, planned, done, good, [], zeros, zeros, zeros, zeros, times)
 
 
 def seconds_of(blocks: Sequence[Block]) -> int:

@@ -36,6 +36,7 @@ AUDIT = "audit.json"
 SERVER = "server.jsonl"
 FUNCTION = "function.jsonl"
 METRICS = "metrics.jsonl"
+EVIDENCE = "evidence.json"
 GROWING = (SECONDS, LATENCY, ARRIVALS, EVENTS, FAILURES, SERVER, SESSIONS)
 """The files that a run on AWS only appends to; the others are small and written whole."""
 
@@ -48,6 +49,29 @@ TIMINGS = ("connection", "write", "read")
 MOST_TIMINGS = 8
 SCENARIOS = ({"name": "session", "weight": 1},)
 """What our arrivals do: each writes one session and reads it back."""
+
+FAILED_CAUSES = frozenset(
+    {"refused", "reset", "unreachable", "connect_timeout", "timeout", "late_reply", "garbage", "oversized", "closed"}
+)
+"""Causes of arrivals that were sent without a good reply; beside them `http_<status>`."""
+MISSED_CAUSES = frozenset(
+    {"in_flight_cap", "no_ports", "no_descriptors", "unresolved", "overdue", "worker_lost", "no_worker"}
+)
+"""Causes of arrivals that were not sent."""
+
+_OF_A_MOVE = (
+    "requested", "declared", "nodes.joined", "slots.started", "slots.progress", "slots.retried", "slots.finished",
+    "finished", "failed",
+)  # fmt: skip
+EVENT_NAMES = frozenset(
+    {
+        "run.started", "run.finished", "run.interrupted", "phase.started", "worker.joined", "worker.lost",
+        "epoch.started", "limit.reached", "cache.event", "environments.warmed", "cycles.started",
+        *(name if "." in name else f"reshard.{name}" for name in _OF_A_MOVE),
+        *(f"sham.{name}" for name in _OF_A_MOVE),
+    }
+)  # fmt: skip
+"""Every event that a run may have."""
 
 FAILURES_PER_CAUSE = 20
 DETAIL_CHARACTERS = 500

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from contract import hdrread, runfolder
 from contract.damaged import MOST_FILE_BYTES, MOST_NUMBER, Json, json_lines, json_object
 from contract.files import UnusableFileError, open_regular
@@ -23,6 +25,9 @@ from contract.runtables import Arrivals, Seconds, read_arrivals, read_latency, r
 
 _TIMING = re.compile(r"[A-Za-z][\w-]{0,39}", re.ASCII)
 _MOST_SCENARIOS = 100
+_APPENDED_LATER = (runfolder.EVENTS, runfolder.SERVER)
+_HEAD_BYTES = 1000
+_START_WRITTEN_S = 0.001  # latency.hlog names its start with three decimals
 _MOST_PHASES = 500
 _MOST_EVENTS = 50_000
 _MOST_NAMES = 500
@@ -100,7 +105,9 @@ class Run:
     environments: Sequence[Json]
     metrics: Sequence[MetricValue]
     sessions: int
+    repeated_sessions: int
     audit: Json | None
+    evidence: Json | None
     damage: Sequence[str] = field(default_factory=tuple[str, ...])
 
     def number(self, key: str, default: float = math.nan) -> float:
@@ -153,6 +160,9 @@ def read_run(folder: Path) -> Run:
     phases = _read_phases(meta, damage)
     seconds = read_seconds(folder / runfolder.SECONDS, _last_second(meta), damage)
     audit = json_object(folder / runfolder.AUDIT, damage, missing=None)
+    evidence = json_object(folder / runfolder.EVIDENCE, damage, missing=None)
+    _compare_sizes(folder, evidence, damage)
+    _compare_starts(folder / runfolder.LATENCY, meta, damage)
     by_scenario = [f"response/{place}" for place in range(len(scenarios))] if len(scenarios) > 1 else []
     return Run(
         path=folder,
@@ -169,9 +179,39 @@ def read_run(folder: Path) -> Run:
         environments=_read_environments(folder / runfolder.FUNCTION, damage),
         metrics=_read_metrics(folder / runfolder.METRICS, damage),
         sessions=_count_sessions(folder / runfolder.SESSIONS, damage),
+        repeated_sessions=_count_repeated(folder / runfolder.SESSIONS),
         audit=audit,
+        evidence=evidence,
         damage=tuple(damage),
     )
+
+
+def _compare_sizes(folder: Path, evidence: Json | None, damage: list[str]) -> None:
+    """Whether the files of a run on AWS have the bytes that its master sent; lines are appended to some afterwards."""
+    for name, size in mapping((evidence or {}).get("files")).items():
+        if name not in runfolder.GROWING:
+            continue
+        path = folder / name
+        found = path.lstat().st_size if os.path.lexists(path) else 0
+        if found != size and not (name in _APPENDED_LATER and found > number(size, math.inf)):
+            damage.append(f"{name}: {found} bytes are here, and the master sent {size}")
+
+
+def _compare_starts(path: Path, meta: Json, damage: list[str]) -> None:
+    """Whether latency.hlog begins when run.json says that the run began."""
+    started = number(meta.get("started_at_unix_s"))
+    try:
+        with open_regular(path, MOST_FILE_BYTES) as stream:
+            head = stream.read(_HEAD_BYTES)
+    except (FileNotFoundError, UnusableFileError):
+        return  # `read_latency` says it
+    if math.isnan(started):
+        return
+    named = re.search(rb"^#\[StartTime: (\d{1,12}\.\d{1,6}) ", head, re.MULTILINE)
+    if named is None:
+        damage.append(f"{path.name}: no line says when it begins")
+    elif abs(float(named[1]) - started) > _START_WRITTEN_S:
+        damage.append(f"{path.name} begins at {float(named[1]):.3f}, run.json at {started:.3f} (started_at_unix_s)")
 
 
 def _last_second(meta: Json) -> float:
@@ -333,3 +373,14 @@ def _count_sessions(path: Path, damage: list[str]) -> int:
     if size % 16:
         damage.append(f"{path.name}: its last session was cut off and is left out")
     return size // 16
+
+
+def _count_repeated(path: Path) -> int:
+    """How many sessions are listed again. Halves of a UUID are compared: two whole ones rarely share either."""
+    try:
+        with open_regular(path, MOST_FILE_BYTES) as stream:
+            content = stream.read()
+    except (FileNotFoundError, UnusableFileError):
+        return 0  # `_count_sessions` says it
+    halves = np.frombuffer(content, dtype=np.uint64, count=len(content) // 16 * 2).reshape(-1, 2)
+    return min(len(halves) - len(np.unique(halves[:, place])) for place in (0, 1))

@@ -35,6 +35,7 @@ MOST_TIME = 1e9
 _MOST_COUNT = 1 << 40
 _LONGEST_CAUSE = 100
 _CHUNK = 50_000
+_MS_WRITTEN = 0.00051  # a line of latency.hlog names its maximum in ms with three decimals
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Seconds:
 class Arrivals:
     """arrivals.csv by column, ascending in planned time; NaN where a field is unknown. `timings_us` by name."""
 
+    k: Floats
     planned_s: Floats
     sent_s: Floats
     done_s: Floats
@@ -68,6 +70,8 @@ class Arrivals:
     outcome: Sequence[str]
     scenario: Floats
     cold: Floats
+    redirects: Floats
+    retries: Floats
     timings_us: Mapping[str, Floats]
 
     def __len__(self) -> int:
@@ -158,8 +162,8 @@ def read_seconds(path: Path, last_s: float, damage: list[str]) -> Seconds:
     )
 
 
-def histogram_lines(path: Path, damage: list[str]) -> Iterator[tuple[int, str, int, bytes]]:
-    """The lines of latency.hlog: line number, series, second, and the histogram as it stands there.
+def histogram_lines(path: Path, damage: list[str]) -> Iterator[tuple[int, str, int, float, bytes]]:
+    """The lines of latency.hlog: line number, series, second, maximum in ms, and the histogram as it stands there.
 
     Raises:
         FileNotFoundError: there is no file.
@@ -170,12 +174,16 @@ def histogram_lines(path: Path, damage: list[str]) -> Iterator[tuple[int, str, i
         if line.startswith((b"#", b'"')) or not line:
             continue
         try:
-            tag, start, _length, _max, payload = line.rstrip(b"\r").split(b",", 4)
-            row = place, tag.decode("ascii").removeprefix("Tag="), round(float(start)), payload
-        except (ValueError, OverflowError):
+            tag, start_s, length_s, highest_ms, payload = line.rstrip(b"\r").split(b",", 4)
+            start, length, highest = float(start_s), float(length_s), float(highest_ms)
+            series = tag.decode("ascii").removeprefix("Tag=")
+        except ValueError:
             wrong.add(place)
             continue
-        yield row
+        if start.is_integer() and length == 1:
+            yield place, series, int(start), highest, payload
+        else:
+            wrong.add(place)
     wrong.say(path.name, damage)
 
 
@@ -184,10 +192,11 @@ def read_latency(path: Path, series: Sequence[str], t_s: Ints, damage: list[str]
     row_of = {int(second): place for place, second in enumerate(t_s)}
     budget = hdrread.Allowance(path.lstat().st_size if path.exists() else 0)
     decoders = {name: hdrread.Decoder(budget) for name in series}
+    maxima = {name: (array("q"), array("d")) for name in series}
     wrong = Wrong()
     strays = unnamed = 0
     try:
-        for place, name, second, payload in histogram_lines(path, damage):
+        for place, name, second, highest_ms, payload in histogram_lines(path, damage):
             if name not in decoders:
                 unnamed += 1
                 continue
@@ -198,6 +207,8 @@ def read_latency(path: Path, series: Sequence[str], t_s: Ints, damage: list[str]
                 continue
             if second in row_of:
                 decoders[name].add(place, row_of[second], counters)
+                maxima[name][0].append(row_of[second])
+                maxima[name][1].append(highest_ms)
             else:
                 strays += 1
         histograms = {name: decoder.finish(len(t_s)) for name, decoder in decoders.items()}
@@ -210,11 +221,23 @@ def read_latency(path: Path, series: Sequence[str], t_s: Ints, damage: list[str]
     for place in sorted(place for decoder in decoders.values() for place in decoder.wrong):
         wrong.add(place)
     wrong.say(path.name, damage)
-    if strays:
-        damage.append(f"{path.name}: {strays} histogram(s) of seconds that seconds.csv does not hold are left out")
-    if unnamed:
-        damage.append(f"{path.name}: {unnamed} histogram(s) of series that run.json does not name are left out")
+    other = sum(_other_maxima(histograms[name], *maxima[name]) for name in series)
+    damage += [
+        f"{path.name}: {count} histogram(s) {what}"
+        for count, what in (
+            (strays, "of seconds that seconds.csv does not hold are left out"),
+            (unnamed, "of series that run.json does not name are left out"),
+            (other, "have another highest value than their line names"),
+        )
+        if count
+    ]
     return histograms
+
+
+def _other_maxima(histograms: hdrread.Histograms, rows: Sequence[int], highest_ms: Sequence[float]) -> int:
+    """How many lines name another maximum than their histogram holds: one of the two was changed."""
+    held_ms = histograms.per_row(1.0)[np.array(rows, dtype=np.int64)] / 1000
+    return int((~(np.abs(held_ms - np.array(highest_ms)) < _MS_WRITTEN)).sum())
 
 
 def _no_latencies(series: Sequence[str], row_count: int) -> dict[str, hdrread.Histograms]:
@@ -255,7 +278,7 @@ def read_arrivals(path: Path, timings: Sequence[str], damage: list[str]) -> Arri
     """arrivals.csv, read in chunks: around a long reshard there may be most of a million lines."""
     header = runfolder.arrivals_columns(timings)
     figures = header[len(runfolder.ARRIVALS_COLUMNS) :]
-    rows = _ArrivalRows(("planned_s", "sent_s", "done_s", "scenario", "cold", *figures))
+    rows = _ArrivalRows(("planned_s", *(name for name in header if name not in ("planned_s", "outcome"))))
     try:
         lines = csv_fields(path, header, damage)
         _, names = next(lines, (1, []))
@@ -270,10 +293,14 @@ def read_arrivals(path: Path, timings: Sequence[str], damage: list[str]) -> Arri
         damage.append(f"{path.name} {error}")
     rows.wrong.say(path.name, damage)
     planned = np.array(rows.columns["planned_s"], dtype=np.float64)
-    order = np.argsort(planned, kind="stable") if (np.diff(planned) < 0).any() else np.arange(len(planned))
+    backwards = int((np.diff(planned) < 0).sum())
+    if backwards:
+        damage.append(f"{path.name}: time runs backwards {backwards} time(s)")
+    order = np.argsort(planned, kind="stable") if backwards else np.arange(len(planned))
     column = {name: np.array(rows.columns.pop(name), dtype=np.float64)[order] for name in list(rows.columns)}
     outcome = np.array(rows.outcome, dtype=np.uint16)[order]
     return Arrivals(
+        k=column["k"],
         planned_s=column["planned_s"],
         sent_s=column["sent_s"],
         done_s=column["done_s"],
@@ -281,6 +308,8 @@ def read_arrivals(path: Path, timings: Sequence[str], damage: list[str]) -> Arri
         outcome=_Outcomes(list(rows.outcomes), outcome),
         scenario=column["scenario"],
         cold=column["cold"],
+        redirects=column["redirects"],
+        retries=column["retries"],
         timings_us={timing: column[name] for timing, name in zip(timings, figures, strict=True)},
     )
 

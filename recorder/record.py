@@ -270,7 +270,7 @@ class _Run:
             "problems": shipper.problems + (self._watcher.problems if self._watcher else []),
         }
         try:
-            put_json(around.s3, around.bucket, f"runs/{shipper.run_id}/evidence.json", closing)
+            put_json(around.s3, around.bucket, f"runs/{shipper.run_id}/{runfolder.EVIDENCE}", closing)
             self._mark(shipper, "closed")
         except (BotoCoreError, ClientError):
             LOG.exception("run %s was sent, but not the confirmation that it is whole", shipper.run_id)

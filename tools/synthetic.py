@@ -1,23 +1,41 @@
 """Makes run folders with known results, with the generator's own writer (docs/run-folder.md)."""
 
+import json
 import math
 import random as rng
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
+from typing import cast
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
+from contract.files import replace_json
 from contract.histograms import Latencies
-from contract.profiles import Profile, ProfilePhase
-from contract.runfolder import SCENARIOS, TIMINGS, Arrival, RunFolder, Second, append_event, append_line, update_run
+from contract.profiles import parse
+from contract.runfolder import (
+    COUNTS,
+    EVIDENCE,
+    GROWING,
+    MISSED_CAUSES,
+    SCENARIOS,
+    TIMINGS,
+    Arrival,
+    RunFolder,
+    Second,
+    append_event,
+    append_line,
+    iso_utc,
+    update_run,
+)
 from contract.schedule import Schedule
 
 Floats = npt.NDArray[np.float64]
 STARTED_AT = 1_795_360_260.0
+WORKERS = ("w1", "w2", "w3")
 KEY_BYTES = 300
 """Of one session in a primary's memory, about."""
 
@@ -58,6 +76,7 @@ class Synthetic:
     seed: int = 7
     poisson_seed: int | None = None
     timings: Sequence[str] = TIMINGS
+    profile: str = "synthetic"
     run: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
@@ -66,22 +85,17 @@ class Synthetic:
         return sum(phase[1] for phase in self.phases)
 
 
-def planned_times(phases: Sequence[tuple[str, float, float, float]]) -> tuple[Floats, list[dict[str, object]]]:
-    """Every planned time, the inverse of the integral of the rate, and run.json's phases."""
-    times: list[Floats] = []
-    listed: list[dict[str, object]] = []
-    start = 0.0
-    for name, length, low, high in phases:
-        count = round((low + high) / 2 * length)
-        k = np.arange(count) + 0.5
-        slope = (high - low) / length
-        inverse = k / low if slope == 0 else (np.sqrt(low * low + 2 * slope * k) - low) / slope
-        times.append(start + np.minimum(inverse, length - 1e-6))
-        listed.append(
-            {"name": name, "start_s": start, "duration_s": length, "rate_from": low, "rate_to": high, "arrivals": count}
-        )
-        start += length
-    return np.concatenate(times), listed
+def schedule_of(spec: Synthetic) -> Schedule:
+    """The phases as a load profile, which has these rates and lengths after the run's scale and compression."""
+    scale, compress = (float(str(spec.run.get(key, 1))) for key in ("scale", "compress"))
+    lines = [
+        f"  - {{name: {json.dumps(name)}, duration: {length * compress:.6f}, arrivalRate: {low / scale:.6f}, "
+        f"rampTo: {high / scale:.6f}}}\n"
+        for name, length, low, high in spec.phases
+    ]
+    drawn = "" if spec.poisson_seed is None else f"arrivals: poisson\nseed: {spec.poisson_seed}\n"
+    text = drawn + "phases:\n" + "".join(lines)
+    return Schedule(parse(text, name=spec.profile, scale=scale, compress=compress))
 
 
 def cycles(
@@ -124,46 +138,31 @@ def cycles(
     )
 
 
-def poisson_times(
-    phases: Sequence[tuple[str, float, float, float]], seed: int
-) -> tuple[Floats, list[dict[str, object]]]:
-    """Every planned time as the generator's schedule draws it, and run.json's phases."""
-    drawn = tuple(ProfilePhase(name, *(Fraction(str(number)) for number in numbers)) for name, *numbers in phases)
-    schedule = Schedule(Profile("synthetic", "", drawn, "poisson", seed))
-    listed: list[dict[str, object]] = [
-        {
-            "name": phase.name, "start_s": phase.start_s, "duration_s": phase.duration_s,
-            "rate_from": phase.rate_from, "rate_to": phase.rate_to, "arrivals": phase.arrivals,
-        }
-        for phase in schedule.phases
-    ]  # fmt: skip
-    return np.array([t_s for _, t_s in schedule.times(0, schedule.total)]), listed
-
-
 def write(folder: Path, spec: Synthetic) -> Path:
     """Make the run folder and return its path."""
     random = np.random.default_rng(spec.seed)
-    planned, phases = (
-        planned_times(spec.phases) if spec.poisson_seed is None else poisson_times(spec.phases, spec.poisson_seed)
-    )
+    schedule = schedule_of(spec)
+    planned = np.array([at_s for _, at_s in schedule.times(0, schedule.total)])
     latency = _latencies(spec, planned, random)
     causes = _failed(spec, planned)
-    run = _run_json(spec, phases)
-    with_files = RunFolder.create(folder, run)
-    _write_seconds(with_files, spec, planned, latency, causes)
+    with_files = RunFolder.create(folder, _run_json(spec, schedule))
+    totals = _write_seconds(with_files, schedule, latency, causes)
     _write_arrivals(with_files, spec, planned, latency, causes)
     for at, cause, detail in spec.failures:
         with_files.append_failure(at, cause, detail)
     good = [UUID(int=k, version=4).bytes for k in range(len(planned)) if k not in causes]
     with_files.append_sessions(b"".join(good))
-    with_files.close({"ended_at": "2026-11-22T15:13:30Z", "ended": spec.ended})
+    with_files.close({"ended_at": iso_utc(STARTED_AT + spec.duration_s + 1), "ended": spec.ended, "totals": totals})
     _write_events(folder, spec)
     _write_servers(folder, spec)
     (folder / "audit.json").write_text(
         f'{{"complete": true, "acknowledged": {len(good)}, "checked": {len(good)}, "missing": 0, "different": 0, '
-        f'"examples": [], "seconds": 1.5}}\n',
+        f'"examples": [], "seconds": 1.5, "nodes": {{"keys": {len(good)}, "problems": []}}}}\n',
         encoding="utf-8",
     )
+    if spec.run.get("where") == "aws":
+        sent = {name: (folder / name).stat().st_size for name in GROWING if (folder / name).exists()}
+        replace_json(folder / EVIDENCE, {"files": sent, "whole": True, "problems": []})
     return folder
 
 
@@ -191,7 +190,11 @@ def _failed(spec: Synthetic, planned: Floats) -> dict[int, str]:
     return {min(int(np.searchsorted(planned, at)), len(planned) - 1): cause for at, cause, _ in spec.failures}
 
 
-def _run_json(spec: Synthetic, phases: Sequence[Mapping[str, object]]) -> dict[str, object]:
+def _run_json(spec: Synthetic, schedule: Schedule) -> dict[str, object]:
+    keys = ("name", "start_s", "duration_s", "rate_from", "rate_to", "arrivals")
+    phases = [{key: getattr(phase, key) for key in keys} for phase in schedule.phases]
+    text = schedule.profile.text
+    requested = [move.start_s - spec.lead_s for move in spec.moves if move.kind == "real"]
     return {
         "stack": "dev",
         "where": "rehearsal",
@@ -205,18 +208,24 @@ def _run_json(spec: Synthetic, phases: Sequence[Mapping[str, object]]) -> dict[s
         "connection": "new",
         "timings": spec.timings,
         "scenarios": SCENARIOS,
-        "profile": {"name": "synthetic", "text": "phases: []", "arrivals": "uniform", "seed": 1, "phases": phases},
-        "scale": 3,
-        "compress": 20,
+        "profile": {
+            "name": spec.profile,
+            "text": text,
+            "arrivals": schedule.profile.arrivals,
+            "seed": schedule.profile.seed,
+            "phases": phases,
+        },
+        "scale": 1.0,
+        "compress": 1.0,
         "workers": 3,
         "versions": {"python": "3.11.7", "locust": "2.47.0"},
         "machine": {"system": "Linux 6", "cores": 2, "memory_bytes": 25_000_000_000, "cpu": "a CPU"},
-        "clock": {"w1": {"offset_ms": 0.02, "round_trip_ms": 0.3}, "w2": {"offset_ms": -0.04, "round_trip_ms": 0.2}},
-        "generator_cpu": {"w1": 9.0, "w2": 9.5, "master": 3.0},
+        "clock": {name: {"offset_ms": 0.02, "round_trip_ms": 0.3} for name in WORKERS},
+        "generator_cpu": {**dict.fromkeys(WORKERS, 9.0), "master": 3.0},
         "above_range": {},
         "settings": {"shardCount": "1", "cacheEngine": "valkey"},
         "engine": {"name": "valkey", "version": "9.1.2"},
-        "reshard": {"from": 1, "to": 2, "at_s": 97.5, "migration": "slots"},
+        "reshard": {"from": 1, "to": 2, "at_s": requested[0] if requested else 0.0, "migration": "slots"},
         "command": "python -m rehearsal --shards 1:2",
         "substitutions": ["a Valkey cluster on loopback for ElastiCache", "processes for Lambda environments"],
         "cluster_medium": "tmpfs",
@@ -226,31 +235,32 @@ def _run_json(spec: Synthetic, phases: Sequence[Mapping[str, object]]) -> dict[s
 
 
 def _write_seconds(
-    folder: RunFolder,
-    spec: Synthetic,
-    planned: Floats,
-    latency: Mapping[str, Floats],
-    causes: Mapping[int, str],
-) -> None:
-    starts = np.cumsum([0.0, *(phase[1] for phase in spec.phases[:-1])])
-    for t_s in range(math.ceil(spec.duration_s)):
-        first, last = np.searchsorted(planned, [t_s, t_s + 1])
-        failed = [k for k in range(first, last) if k in causes]
-        good = [k for k in range(first, last) if k not in causes]
-        folder.append_second(
-            Second(
-                t_s=t_s,
-                phase=int(np.searchsorted(starts, t_s, "right")) - 1,
-                ok=len(good),
-                failed=len(failed),
-                said_cold=len(good),
-                causes={cause: sum(causes[k] == cause for k in failed) for cause in {causes[k] for k in failed}},
-            )
+    folder: RunFolder, schedule: Schedule, latency: Mapping[str, Floats], causes: Mapping[int, str]
+) -> dict[str, int]:
+    """The seconds and their histograms; returns the totals."""
+    totals: dict[str, int] = dict.fromkeys((*COUNTS, "cold"), 0)
+    for t_s in range(math.ceil(schedule.duration_s)):
+        ks = range(schedule.count_before(t_s), schedule.count_before(t_s + 1))
+        others = [causes[k] for k in ks if k in causes]
+        good = [k for k in ks if k not in causes]
+        sent = [k for k in ks if causes.get(k) not in MISSED_CAUSES]
+        second = Second(
+            t_s=t_s,
+            phase=schedule.phase_at(t_s).index,
+            ok=len(good),
+            failed=len(sent) - len(good),
+            missed=len(ks) - len(sent),
+            said_cold=len(good),
+            causes=dict(Counter(others)),
         )
+        folder.append_second(second)
+        for name in totals:
+            totals[name] += getattr(second, name)
         for series, times in latency.items():
             values = Latencies()
-            values.record(times[good].astype(np.int64).tolist())
+            values.record(times[sent if series == "lag" else good].astype(np.int64).tolist())
             folder.append_latency(t_s, series, values)
+    return totals
 
 
 def _write_arrivals(
@@ -258,29 +268,37 @@ def _write_arrivals(
 ) -> None:
     kept = np.full(len(planned), "cycles" in spec.run)  # such a run keeps them all
     for move in spec.moves:
-        kept |= (planned >= move.start_s - spec.lead_s - 10) & (planned < move.start_s + move.length_s + 10)
+        first_s, last_s = move.start_s - spec.lead_s - 10, move.start_s + move.length_s + 10
+        kept |= (planned >= math.floor(first_s)) & (planned < math.ceil(last_s))
     folder.append_arrivals(
         Arrival(
             k,
             planned[k],
-            planned[k] + latency["lag"][k] / 1e6,
-            planned[k] + latency["response"][k] / 1e6,
+            None if causes.get(k) in MISSED_CAUSES else planned[k] + latency["lag"][k] / 1e6,
+            None if causes.get(k) in MISSED_CAUSES else planned[k] + latency["response"][k] / 1e6,
             causes.get(k, "ok"),
-            cold=False,
-            redirects=0,
-            retries=0,
-            timings_us=[int(latency[timing][k]) for timing in spec.timings],
+            cold=None if k in causes else False,
+            redirects=None if k in causes else 0,
+            retries=None if k in causes else 0,
+            timings_us=[None if k in causes else int(latency[timing][k]) for timing in spec.timings],
         )
         for k in np.flatnonzero(kept).tolist()
     )
 
 
 def _write_events(folder: Path, spec: Synthetic) -> None:
-    lines: list[tuple[float, str, Mapping[str, object]]] = [(0.0, "run.started", {})]
+    reshard = cast("Mapping[str, object]", spec.run.get("reshard") or {"from": 1, "to": 2})
+    lines: list[tuple[float, str, Mapping[str, object]]] = [
+        *((-2.0, "worker.joined", {"worker": name}) for name in WORKERS),
+        (-1.9, "epoch.started", {"epoch": 1, "workers": len(WORKERS)}),
+        (0.0, "run.started", {}),
+    ]
+    if "warmed" in spec.run:
+        lines.append((-1.0, "environments.warmed", cast("Mapping[str, object]", spec.run["warmed"])))
     for move in spec.moves:
         outer, inner = ("reshard.", "") if move.kind == "real" else ("sham.", "sham.")
         end = move.start_s + move.length_s
-        direction = str(move.fields.get("direction") or "1->2")
+        direction = str(move.fields.get("direction") or "{from}->{to}".format_map(reshard))
         before, _, after = direction.partition("->")
         more: dict[str, object] = {"from": int(before), "to": int(after), **move.fields}
         joined = [(move.start_s - 0.1, inner + "nodes.joined", {"nodes": ["0002-001", "0002-002"], **more})]
@@ -293,7 +311,7 @@ def _write_events(folder: Path, spec: Synthetic) -> None:
             (end + 0.3, outer + "finished", more),
         ]
     if spec.ended == "finished":
-        lines.append((spec.duration_s + 1, "run.finished", {}))
+        lines.append((spec.duration_s + 1, "run.finished", {"ended": "finished"}))
     for t_s, name, fields in sorted(lines, key=lambda line: line[0]):
         append_event(folder, t_s, name, **fields)
 

@@ -150,7 +150,7 @@ class RunBucket:
             offered,
             ok,
             listing.newest,
-            closed="evidence.json" in listing.whole,
+            closed=runfolder.EVIDENCE in listing.whole,
             abandoned="abandoned.json" in listing.whole,
         )
 
@@ -184,9 +184,9 @@ class RunBucket:
         return missing + self._against_the_masters_word(listing)
 
     def _against_the_masters_word(self, listing: Listing) -> list[str]:
-        if "evidence.json" not in listing.whole:
-            return ["evidence.json is missing: the master did not confirm that everything was sent"]
-        evidence = self.json(listing.whole["evidence.json"]) or {}
+        if runfolder.EVIDENCE not in listing.whole:
+            return [f"{runfolder.EVIDENCE} is missing: the master did not confirm that everything was sent"]
+        evidence = self.json(listing.whole[runfolder.EVIDENCE]) or {}
         missing = [
             f"{name}: {listing.joined_size(name)} of {size} bytes"
             for name, size in sorted(evidence.get("files", {}).items())

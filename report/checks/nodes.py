@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from contract.runread import Run, number
-from report.checks.check import UNKNOWN, RunCheck, judged
+from report.checks.check import RunCheck, judged
+from report.checks.promises import absent
 
 _NAME = "Nodes agree"
 _LIMIT = "no key beside its shard, replicas like their primary, as many keys as were written"
@@ -18,7 +19,7 @@ def agree(run: Run) -> Iterator[RunCheck]:
         return
     told: object = run.audit.get("nodes")
     if not isinstance(told, dict):
-        yield RunCheck(_NAME, UNKNOWN, "the nodes were not asked what they hold", _LIMIT, _MEANING)
+        yield RunCheck(_NAME, absent(run, "held"), "the nodes were not asked what they hold", _LIMIT, _MEANING)
         return
     nodes = cast("Mapping[str, Any]", told)
     listed = cast("list[object]", nodes["problems"]) if isinstance(nodes.get("problems"), list) else None

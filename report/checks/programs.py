@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from contract.runread import Run, number
-from report.checks.check import FAIL, PASS, UNKNOWN, WARN, RunCheck
+from report.checks.check import FAIL, PASS, WARN, RunCheck
+from report.checks.promises import absent
 from report.measures import Floats
 from report.windows import MoveWindows, load_end_s
 
@@ -23,7 +24,7 @@ def others(run: Run, windows: MoveWindows | None) -> Iterator[RunCheck]:
     limit = f"<= {OTHERS_10S:.0%} of the cores in any {_WIDTH_S} s; move and control <= {OTHERS_APART:.0%} apart"
     table = _by_second(run)
     if not len(table):
-        yield RunCheck("Other programs", UNKNOWN, "not recorded", limit, "")
+        yield RunCheck("Other programs", absent(run, "machine"), "not recorded", limit, "")
         return
     t_s, used, own = table.T
     compared = np.ones(len(table), dtype=np.bool_)

@@ -17,7 +17,7 @@ from experiment.errors import ExpiredError, OfflineError
 from recorder.shipper import Shipper, put_json
 from tests.experiment.answers import GROUP, TWO, group
 from tests.experiment.conftest import BUCKET, SleepingClock, in_turn, refuse, scripted
-from tools.synthetic import STARTED_AT, Synthetic, write
+from tools.synthetic import STARTED_AT, Planted, Synthetic, write
 
 CloudOf = Callable[..., Cloud]
 RUN = "20261122T151100Z-dev"
@@ -51,16 +51,17 @@ def fetch_bare(cloud: Cloud, runs: Path, said: list[str] | None = None) -> colle
 
 
 # Judged by what only a rehearsal has: other programs on its machine, environments of its own, a sham.
-OF_A_REHEARSAL = ("Other programs", "Function environments", "Sham comparable")
+OF_A_REHEARSAL = ("Place known", "Servers recorded", "Other programs", "Function environments", "Sham comparable")
 
 
 def comparable(report_json: dict[str, Any]) -> dict[str, Any]:
-    """A report without where it ran."""
+    """A report without where it ran, and what only that place promises."""
     *said, claim = report_json["verdict"]
     assert ("on one machine" in claim) == (report_json["where"] == "rehearsal"), claim
     apart = {
         "where": None,
         "verdict": said,
+        "next": None,
         "checks": [check for check in report_json["checks"] if check["name"] not in OF_A_REHEARSAL],
         "run": {key: value for key, value in report_json["run"].items() if key != "missing"},
     }
@@ -69,7 +70,8 @@ def comparable(report_json: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_same_run_gives_the_same_report_but_for_where_it_ran(s3: Any, cloud_of: CloudOf, tmp_path: Path) -> None:
     """The road through S3 changes nothing: not a second, not a percentile, not an event."""
-    original = write(tmp_path / "rehearsal" / RUN, Synthetic())
+    without_control = Synthetic(phases=(("Steady", 60, 50, 50),), moves=(Planted("real", 25, 10, 140),))
+    original = write(tmp_path / "rehearsal" / RUN, without_control)
     at_home = report.build(original, []).report
     for made in ("report.html", "report.json", "report.md", "timeline.svg", "timeline.png"):
         (original / made).unlink(missing_ok=True)

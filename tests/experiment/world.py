@@ -86,8 +86,11 @@ class World:
     requests: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
 
     def __post_init__(self) -> None:
-        moves = () if self.rolls_back else (Planted("sham", 12, 10), Planted("real", 102, 10))
-        self.whole = write(self.folder / "master" / RUN, Synthetic(moves=moves))
+        moves = () if self.rolls_back else (Planted("real", 102, 10),)
+        warmed = {"wanted": 9, "environments": 9, "requests": 27, "sessions": 27, "how": "bursts"}
+        as_set = {"scale": 3.0, "compress": 20.0, "time_limit_s": 20.0, "warmed": warmed}
+        spec = Synthetic(moves=moves, profile="artillery-50min", run=as_set)
+        self.whole = write(self.folder / "master" / RUN, spec)
         (self.whole / "audit.json").unlink()
         run = json.loads((self.whole / "run.json").read_text())
         run.update(where="generator", id=RUN)

@@ -9,7 +9,7 @@ import pytest
 
 from contract.runread import read_run
 from report.checks import comparison, programs
-from report.checks.check import FAIL, PASS, UNKNOWN
+from report.checks.check import FAIL, PASS
 from report.moves import find_moves
 from report.windows import windows_of
 from tools import synthetic
@@ -83,6 +83,6 @@ def test_a_run_that_did_not_record_its_own_cpu_says_so(plain_run: Path) -> None:
     servers = plain_run / "server.jsonl"
     servers.write_text(servers.read_text(encoding="utf-8").replace('"cpu_own"', '"cpu_else"'), encoding="utf-8")
     (check,) = programs.others(read_run(plain_run), None)
-    assert (check.state, check.value) == (UNKNOWN, "not recorded")
+    assert (check.state, check.value) == (FAIL, "not recorded")
     synthetic.change(plain_run, {"where": "aws"})
     assert list(programs.others(read_run(plain_run), None)) == []

@@ -125,9 +125,7 @@ def test_the_reshards_table_shows_them(tmp_path: Path) -> None:
 def test_environments_are_not_judged_before_second_0(t_s: float, reasons: int, tmp_path: Path) -> None:
     """The warming may use all of them; in the run that would mean that requests waited for one."""
     folder = made(tmp_path, ONE_MOVE, {})
-    line = (
-        f'{{"type": "environments", "t_s": {t_s}, "count": 100, "busy_max": 100, "limit_reached": 1, "limit": 100}}\n'
-    )
+    line = f'{{"type": "environments", "t_s": {t_s}, "count": 100, "busy_max": 100, "waited": 1, "limit": 100}}\n'
     with (folder / "function.jsonl").open("a") as stream:
         stream.write(line)
     assert len(build(folder).reasons) == reasons

@@ -31,7 +31,7 @@ def test_everything_that_was_not_alike_is_named(tmp_path: Path) -> None:
         QUIET,
         phases=(("One", 40, 30, 60),),
         run={
-            "scale": 1,
+            "scale": 2,
             "machine": {"system": "Linux 6", "cores": 8, "memory_bytes": 25_000_000_000, "cpu": "a CPU"},
             "engine": {"name": "redis", "version": "7.1"},
             "settings": {"shardCount": "2", "cacheEngine": "valkey"},
@@ -42,7 +42,7 @@ def test_everything_that_was_not_alike_is_named(tmp_path: Path) -> None:
     done = run_report("compare", *runs, "--out", tmp_path / "out.html")
     assert (done.returncode, done.stderr) == (0, "")
     for said in (
-        "phases: One 40 s 30 to 30/s | One 40 s 30 to 60/s", "scale: 3 | 1", "machine cores: 2 | 8",
+        "phases: One 40 s 30 to 30/s | One 40 s 30 to 60/s", "scale: 1 | 2", "machine cores: 2 | 8",
         "engine name: valkey | redis", "settings shardCount: 1 | 2", "reshard from: 1 | 2",
         "reshard migration: slots | atomic",
     ):  # fmt: skip

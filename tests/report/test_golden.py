@@ -8,9 +8,7 @@ import jsonschema
 import pytest
 
 from tests.report.test_report import SCHEMA
-from tools.golden import GOLDEN, expected, report_of
-
-NAMES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
+from tools.golden import GOLDEN, expected, names, report_of
 
 
 def same(found: object, wanted: object, where: str = "") -> list[str]:
@@ -27,16 +25,16 @@ def same(found: object, wanted: object, where: str = "") -> list[str]:
     return [] if found == wanted else [f"{where}: {found!r}, expected {wanted!r}"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_a_golden_run_gives_the_report_it_gave(tmp_path: Path, name: str) -> None:
     """A changed number is a changed meaning: look at the report, then rewrite it with tools/golden.py."""
-    found: dict[str, Any] = report_of(GOLDEN / name, tmp_path)
+    found: dict[str, Any] = report_of(name, tmp_path)
     assert same(found, json.loads(expected(name).read_text(encoding="utf-8"))) == []
     jsonschema.Draft202012Validator(SCHEMA).validate(found)
 
 
 def test_there_are_real_and_made_up_golden_runs() -> None:
     """The test above has something to compare, and it stays small."""
-    assert len(NAMES) >= 2
+    assert len(names()) >= 2
     size = sum(path.stat().st_size for path in GOLDEN.rglob("*") if path.is_file())
     assert size < 2_500_000

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -32,9 +31,7 @@ READ_WHOLE = {
     "function.jsonl: blank lines", "function.jsonl: environments", "latency.hlog: blank lines", "run.json: gates",
     "run.json: names of workers", "run.json: halves of characters",
     "server.jsonl: wide lines", "events.jsonl: many", "events.jsonl: long texts", "events.jsonl: nested widely",
-    "run.json: 50 MB", "run.json: 4 MB of empty lists", "audit.json: counts of 1e308", "arrivals.csv: many",
-    "arrivals.csv: times of 1e308", "latency.hlog: every counter, incompressible", "seconds.csv: 30 days",
-    "latency.hlog: all the counters that are read",
+    "run.json: 50 MB", "run.json: 4 MB of empty lists", "audit.json: counts of 1e308", "seconds.csv: 30 days",
     "everything at once",
 }  # fmt: skip
 
@@ -73,7 +70,7 @@ def test_the_worst_small_folder_gets_its_whole_report(whole: Path, tmp_path: Pat
         hostile.FOLDERS[name](run, SMALL)
     result = build(run)
     assert result.exit_code == 2
-    assert "run.json: duration_s, time_limit_s" in result.verdict
+    assert "run.json: duration_s, time_limit_s" in " ".join(result.verdict.split())
     assert result.html.stat().st_size < 10_000_000
 
 
@@ -180,22 +177,38 @@ def test_an_ending_that_nobody_foresaw_is_one_line(tmp_path: Path, error: str, c
     assert [("Traceback" in trace) for trace in traces] == [True] * (code == 70)
 
 
-@pytest.mark.parametrize("command", ["report", "rehearsal", "experiment"])
-@pytest.mark.parametrize("further", [1, 100, 400])
-def test_ctrl_c_in_the_first_second_is_one_line(command: str, further: int) -> None:
-    """While libraries are being loaded, Ctrl-C is one line and exit code 2."""
-    process = subprocess.Popen(
-        [sys.executable, "-X", "importtime", "-m", command, "--no-such-option"],
-        cwd=ROOT, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
-    loaded = (line for line in process.stderr if line.startswith("import time:"))
-    next(line for line in loaded if line.endswith(" contract.exits\n"))
-    for _ in range(further):
-        next(loaded)
-    process.send_signal(signal.SIGINT)
-    said = [line for line in process.communicate(timeout=60)[1].splitlines() if not line.startswith("import time:")]
-    assert (process.returncode, said) == (2, [f"python -m {command}: interrupted"])
+# Python imports `sitecustomize` first: this one is the user who presses Ctrl-C while the module $INTERRUPTED is loaded.
+_INTERRUPTS = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == os.environ["INTERRUPTED"]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        ("report", "contract.runfolder"),
+        ("report", "report.assemble"),
+        ("rehearsal", "experiment.driver"),
+        ("rehearsal", "rehearsal.options"),
+        ("experiment", "contract.profiles"),
+        ("experiment", "pulumi"),
+    ],
+)
+def test_ctrl_c_while_libraries_are_loaded_is_one_line(command: str, module: str, tmp_path: Path) -> None:
+    """In the first second of a command Ctrl-C is one line and exit code 2."""
+    (tmp_path / "sitecustomize.py").write_text(_INTERRUPTS)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "INTERRUPTED": module}
+    done = subprocess.run(
+        [sys.executable, "-m", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, f"python -m {command}: interrupted\n")
 
 
 @pytest.mark.parametrize(("written", "code"), [(1, 1), (10_000_000, 2)])
@@ -204,7 +217,10 @@ def test_output_that_nobody_reads_is_no_success(written: int, code: int) -> None
     program = f"import sys\nfrom contract.exits import end\nend('x', lambda: sys.stdout.write('x' * {written}) and 1)"
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=write, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=write, stderr=subprocess.PIPE, check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+    )  # fmt: skip
     os.close(write)
     assert (done.returncode, done.stderr) == (code, b"")
 

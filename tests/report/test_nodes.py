@@ -24,8 +24,8 @@ AGREE: dict[str, Any] = {
         ({"problems": ["the nodes could not be asked: gone"]}, "fail", "could not be asked"),
         ({**AGREE, "problems": None}, "fail", "does not say"),
         ({}, "fail", "does not say"),
-        (None, "unknown", "were not asked"),
-        ("yes", "unknown", "were not asked"),
+        (None, "fail", "were not asked"),
+        ("yes", "fail", "were not asked"),
     ],
 )
 def test_nodes_that_disagree_make_the_run_invalid(tmp_path: Path, told: object, state: str, says: str) -> None:
