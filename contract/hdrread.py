@@ -151,6 +151,10 @@ class Merged:
         place = int(np.searchsorted(self.values_us, value_us, "right"))
         return Merged(np.insert(self.values_us, place, value_us), np.insert(self.counts, place, count))
 
+    def above(self, value_us: float) -> int:
+        """How many values are above `value_us`, to the histogram's three digits."""
+        return int(self.counts[np.searchsorted(self.values_us, value_us, "right") :].sum())
+
     def quantile_us(self, quantile: float) -> float:
         """The nearest-rank quantile in microseconds; NaN when there is no value."""
         if self.total == 0:

@@ -8,7 +8,7 @@ from typing import Any
 from contract.files import replace
 from contract.runfolder import TIMINGS
 from contract.runread import read_run
-from report import document, escapes, gates, page, picture, summary, verdict
+from report import advice, document, escapes, gates, page, picture, summary, terminal, verdict
 from report.findings import examine
 
 DEFAULT_GATES = Path(__file__).resolve().parent.parent / "gates.txt"
@@ -49,10 +49,11 @@ def build(run_dir: Path, gate_texts: Sequence[str] | None = None, *, added: Sequ
     report["gates"] = document.judge(report, asked)
     report["exit_code"] = verdict.exit_code(report)
     report["verdict"] = verdict.sentences(report)
+    report["next"] = advice.advice(report)
 
     png = picture.draw(findings, run_dir)
     html = run_dir / "report.html"
     replace(html, page.render(report, findings, png).encode())
     replace(run_dir / "report.md", summary.markdown(report).encode())
     replace(run_dir / "report.json", escapes.json_file(report).encode())
-    return ReportResult(report["exit_code"], verdict.text(report), list(report["reasons"]), html, report)
+    return ReportResult(report["exit_code"], terminal.text(report), list(report["reasons"]), html, report)

@@ -62,6 +62,7 @@ def compare(folders: Sequence[Path], out: Path) -> CompareResult:
         runs=list(zip(names, reports, strict=True)),
         unlike=unlike,
         invalid=invalid,
+        unusable=f"{', '.join(name[0] for name in invalid)} INVALID: not usable" if invalid else "",
         drawn=drawn,
         rows=compare_tables.figure_rows(reports, series_of(runs)),
         cycles=compare_tables.cycle_rows(runs),

@@ -9,7 +9,9 @@ from contract.runread import Run, number
 from report import cloudwatch, gates, measures, stalls
 from report.effect import Effect
 from report.findings import Findings
+from report.headline import headline
 from report.moves import PlayedMove, is_cycles
+from report.sessions import sessions_of
 from report.windows import load_end_s
 
 FORMAT = 2
@@ -17,7 +19,7 @@ WINDOWS = ("before", "during", "after")
 
 
 def document(findings: Findings) -> dict[str, Any]:
-    """report.json without its gates, which are judged against it afterwards."""
+    """report.json without its gates, verdict and advice, which are worked out from it afterwards."""
     run = findings.run
     everything = np.ones(len(run.seconds), dtype=np.bool_)
     whole = measures.measure(run, everything)
@@ -25,7 +27,7 @@ def document(findings: Findings) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "id": run.text("id", run.path.name),
-        "valid": not findings.reasons,
+        "valid": findings.usable,
         "reasons": findings.reasons,
         "where": run.text("where", "unknown"),
         "ended": run.text("ended", "unknown"),
@@ -34,15 +36,17 @@ def document(findings: Findings) -> dict[str, Any]:
         "timings": list(run.timings),
         "send_lag_ms": whole.latency["lag"].as_json(),
         "latency": _latency(whole),
-        "phases": [_phase(run, place) for place in range(len(run.phases))],
+        "phases": [_phase(findings, place) for place in range(len(run.phases))],
+        "headline": None if findings.windows is None else headline(run, findings.windows, usable=findings.usable),
         "reshard": _reshard(findings),
-        "moves": [_played(run, move) for move in findings.moves],
+        "moves": [{"usable": findings.usable, **_played(run, move)} for move in findings.moves],
         "cycles": None if findings.cycles is None else findings.cycles.as_json(),
         "audit": _audit(run),
         "failures": _failures(run),
         **({} if aws is None else {"aws": aws}),
         "checks": [dict(check.__dict__) for check in findings.checks],
         "gates": [],
+        "next": [],
         "run": _what_ran(run),
     }
 
@@ -59,12 +63,20 @@ def _latency(measured: measures.Measures) -> dict[str, Any]:
     return {series: latency.as_json() for series, latency in measured.latency.items()}
 
 
-def _window(measured: measures.Measures) -> dict[str, Any]:
-    return {"seconds": measured.seconds, **measured.counts, "cold": measured.cold, "latency": _latency(measured)}
+def _window(findings: Findings, rows: measures.Mask) -> dict[str, Any]:
+    measured = measures.measure(findings.run, rows)
+    return {
+        "usable": findings.usable,
+        "seconds": measured.seconds,
+        **measured.counts,
+        "cold": measured.cold,
+        "slow": stalls.slow_arrivals(findings.run, rows),
+        "latency": _latency(measured),
+    }
 
 
-def _phase(run: Run, place: int) -> dict[str, Any]:
-    phase = run.phases[place]
+def _phase(findings: Findings, place: int) -> dict[str, Any]:
+    phase = findings.run.phases[place]
     return {
         "name": phase.name,
         "start_s": phase.start_s,
@@ -72,7 +84,7 @@ def _phase(run: Run, place: int) -> dict[str, Any]:
         "rate_from": phase.rate_from,
         "rate_to": phase.rate_to,
         "planned": phase.arrivals,
-        **_window(measures.measure(run, run.seconds.phase == place)),
+        **_window(findings, findings.run.seconds.phase == place),
     }
 
 
@@ -89,7 +101,7 @@ def _reshard(findings: Findings) -> dict[str, Any] | None:
     if windows.control is not None:
         control = {
             "phase": windows.control.name,
-            **{name: _window(measures.measure(findings.run, windows.control_rows(name))) for name in WINDOWS},
+            **{name: _window(findings, windows.control_rows(name)) for name in WINDOWS},
         }
     by_series: dict[str, dict[str, Any]] = {}
     for effect in findings.effects:
@@ -97,7 +109,7 @@ def _reshard(findings: Findings) -> dict[str, Any] | None:
     return {
         **_move(windows.move, declared, end),
         "phase": windows.phase.name,
-        **{name: _window(measures.measure(findings.run, windows.rows(name))) for name in WINDOWS},
+        **{name: _window(findings, windows.rows(name)) for name in WINDOWS},
         "control": control,
         "effect": by_series,
         "stall": _around(findings.around),
@@ -149,14 +161,7 @@ def _effect(effect: Effect) -> dict[str, Any]:
         "aftermath_ms": _rounded(effect.aftermath),
         "placebo": None
         if placebo is None
-        else {
-            "windows": len(placebo.values),
-            "independent": placebo.independent,
-            "as_large": placebo.as_large,
-            "p05_ms": _rounded(float(np.quantile(placebo.values, 0.05))),
-            "p50_ms": _rounded(float(np.quantile(placebo.values, 0.5))),
-            "p95_ms": _rounded(float(np.quantile(placebo.values, 0.95))),
-        },
+        else {"windows": len(placebo.values), "as_large": placebo.as_large, "p": _rounded(placebo.p)},
     }
 
 
@@ -167,10 +172,8 @@ def _around(around: stalls.Around | None) -> dict[str, Any] | None:
 
 
 def _audit(run: Run) -> dict[str, Any] | None:
-    if run.audit is None:
-        return None
-    counts = {name: int(number(run.audit.get(name), 0)) for name in ("acknowledged", "checked", "missing", "different")}
-    return {"complete": run.audit.get("complete") is True, **counts}
+    sessions = sessions_of(run)
+    return None if sessions is None else dict(sessions.__dict__)
 
 
 def _failures(run: Run) -> list[dict[str, Any]]:

@@ -3,8 +3,9 @@
 d(t) = Q(t) - Q(t'), Q being a percentile of one planned second and t' the same offset of the control phase.
 Effect = mean d(during) - mean d(before); aftermath = mean d(after) - mean d(before).
 
-One reshard is one event. Its effect is compared with the placebo distribution: the same statistic for every window of
-the same length in which no slot moved. That tells how unusual the effect is within this run, and no more.
+One reshard is one event. Where at least `LEAST_PLACEBOS` windows of the move's length fit side by side into the seconds
+in which no slot moved, the same statistic is worked out for each of them. p = (1 + as large) / (1 + windows) then says
+how unusual the effect is within this run. Where fewer fit, the design has no figure of chance, and none is given.
 """
 
 from collections.abc import Sequence
@@ -21,15 +22,21 @@ from report.windows import MoveWindows
 STATS = {"p50": 0.5, "p99": 0.99}
 MIN_BASE_S = 3
 """With fewer seconds before the move there is no mean to subtract."""
+LEAST_PLACEBOS = 20
+"""Of fewer windows p cannot be 0.05 or less, whatever the effect."""
 
 
 @dataclass(frozen=True)
 class Placebo:
-    """The statistic for windows without a reshard: their values in ms, and how many are as large as the effect."""
+    """The statistic for windows side by side without a reshard, in ms, and how many are as large as the effect."""
 
     values: Floats
     as_large: int
-    independent: int
+
+    @property
+    def p(self) -> float:
+        """How often chance alone gives as large a value, sign aside."""
+        return (1 + self.as_large) / (1 + len(self.values))
 
 
 @dataclass(frozen=True)
@@ -97,33 +104,29 @@ def _less(value: float, base: float) -> float | None:
 
 
 def _placebo(run: Run, windows: MoveWindows, d: Floats, effect: float) -> Placebo | None:
-    """The effect's formula for every window of the same length in which no slot moved, here or in the control."""
+    """The effect's formula for windows of the same length, side by side, in which no slot moved here or in the control.
+
+    None if fewer than `LEAST_PLACEBOS` fit.
+    """
     length = int(windows.during.sum())
     quiet = (windows.before | windows.after) & np.isfinite(d) & ~_near_sham(run, windows)
     base = windows.before & np.isfinite(d)
-    if not length or not quiet.any():
-        return None
     t_s = run.seconds.t_s
     values: list[float] = []
-    starts: list[int] = []
-    sums = np.concatenate([np.zeros(1), np.cumsum(np.where(quiet, d, 0.0))])
-    base_sums = np.concatenate([np.zeros(1), np.cumsum(np.where(base, d, 0.0))])
-    base_counts = np.concatenate([np.zeros(1, np.int64), np.cumsum(base)])
-    quiet_counts = np.concatenate([np.zeros(1, np.int64), np.cumsum(quiet)])
-    for start in range(len(d) - length + 1):
-        end = start + length
-        if quiet_counts[end] - quiet_counts[start] != length or t_s[end - 1] - t_s[start] != length - 1:
+    end = 0
+    while length and end + length <= len(d):
+        start, end = end, end + length
+        if not quiet[start:end].all() or t_s[end - 1] - t_s[start] != length - 1:
+            end = start + 1
             continue
-        rest = int(base_counts[-1] - (base_counts[end] - base_counts[start]))
-        if rest < MIN_BASE_S:
-            continue
-        rest_mean = (base_sums[-1] - (base_sums[end] - base_sums[start])) / rest
-        values.append(float((sums[end] - sums[start]) / length - rest_mean))
-        starts.append(start)
-    if not values:
+        rest = base.copy()
+        rest[start:end] = False
+        if int(rest.sum()) >= MIN_BASE_S:
+            values.append(float(d[start:end].mean() - d[rest].mean()))
+    if len(values) < LEAST_PLACEBOS:
         return None
     statistics = np.array(values)
-    return Placebo(statistics, int((np.abs(statistics) >= abs(effect)).sum()), _disjoint(starts, length))
+    return Placebo(statistics, int((np.abs(statistics) >= abs(effect)).sum()))
 
 
 def _near_sham(run: Run, windows: MoveWindows) -> npt.NDArray[np.bool_]:
@@ -137,12 +140,3 @@ def _near_sham(run: Run, windows: MoveWindows) -> npt.NDArray[np.bool_]:
     times = run.seconds.t_s[windows.control_row[paired]]
     near[paired] = (times + 1 > sham.requested_s) & (times < end)
     return near
-
-
-def _disjoint(starts: list[int], length: int) -> int:
-    """How many of the windows fit without overlapping."""
-    count, free_from = 0, -1
-    for start in starts:
-        if start >= free_from:
-            count, free_from = count + 1, start + length
-    return count

@@ -26,6 +26,11 @@ class Findings:
     cycles: cycles.CycleFindings | None
 
     @property
+    def usable(self) -> bool:
+        """Whether the run's latencies may be used: it is not INVALID."""
+        return not self.reasons
+
+    @property
     def reasons(self) -> list[str]:
         """Why the run is INVALID; empty when it is not."""
         return [f"{check.name}: {check.value}" for check in self.checks if check.state == FAIL]

@@ -17,6 +17,9 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 FINE_SAMPLES = 10_000
 """Of fewer values, fewer than ten lie above p99.9, so it is not told."""
 
+P99_SAMPLES = 1_000
+"""Of fewer values, fewer than ten lie above p99, so the verdict and the tables of windows do not tell it."""
+
 OVER_ALL_OFFERED = ("response", "service")
 """Series in which an arrival without a good reply counts as the time limit; the others know good replies only."""
 

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from report import standalone, verdict
+from report import headline, standalone, verdict
 from report.charts import aws, cycles, effect, percentiles
 from report.charts.chart import seconds_a_point
 from report.charts.timeline import shading, timeline
@@ -45,6 +45,11 @@ def render(report: Mapping[str, Any], findings: Findings, png: bytes) -> str:
         [chart for group in groups.values() for chart in group],
         shading(findings),
         report=report,
+        headline=report["headline"] and headline.table(report["headline"]),
+        headline_note=report["headline"] and headline.note(report["headline"]),
+        judged=[verdict.judged(report, gate) for gate in report["gates"]],
+        unusable="" if report["valid"] else "INVALID run: not usable",
+        has_placebo=any(found.placebo for found in findings.effects),
         title=f"{report['id']}: {_subject(report)}",
         state=state,
         state_name=verdict.STATES[state],

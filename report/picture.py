@@ -49,7 +49,11 @@ def draw(findings: Findings, folder: Path) -> bytes:
         axis.grid(visible=True, color="#e3e6e9", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.legend(loc="upper left", ncols=5, fontsize=8, frameon=False)
-    figure.suptitle(escapes.printable(run.text("id", run.path.name)[:80]), fontsize=10, y=0.985, parse_math=False)
+    unusable = "" if findings.usable else "INVALID run, not usable: "
+    figure.suptitle(
+        unusable + escapes.printable(run.text("id", run.path.name)[:80]), fontsize=10, y=0.985, parse_math=False,
+        color="black" if findings.usable else "#b03a00",
+    )  # fmt: skip
     with mpl.rc_context({"svg.hashsalt": "report"}):
         drawing = BytesIO()
         figure.savefig(drawing, format="svg", metadata={"Date": None})

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from contract.runread import Run
-from report.windows import PlayedMove
+from report import measures
+from report.measures import Mask
+from report.moves import PlayedMove
 
 SLOW_MS = 20.0
 """An arrival whose response took longer than `slow_ms` of run.json is slow; this where run.json has none."""
@@ -34,6 +36,11 @@ def slow_ms(run: Run) -> float:
     """The threshold over which a response of this run is slow."""
     threshold = run.number("slow_ms", SLOW_MS)
     return threshold if threshold > 0 else SLOW_MS
+
+
+def slow_arrivals(run: Run, rows: Mask) -> int:
+    """How many arrivals that were offered in the rows took longer than the threshold, or had no good reply."""
+    return measures.merged(run, "response", rows).above(slow_ms(run) * 1000)
 
 
 def around(run: Run, move: PlayedMove) -> Around | None:

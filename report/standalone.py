@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from report import escapes, formats
 from report.charts.chart import Chart
+from report.measures import P99_SAMPLES
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -25,6 +26,7 @@ def fill(template: str, charts: Sequence[Chart], shading: Mapping[str, Any], **v
     data = escapes.script_data(_chart_data(charts, shading))
     script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
     values |= {
+        "p99_samples": P99_SAMPLES,
         "policy": _policy([data, _plotly(), script]),
         "css": Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - the project's own file
         "data": Markup(data),  # noqa: S704 - JSON with every < written as an escape

@@ -20,6 +20,7 @@ from report.checks import (
 )
 from report.checks.check import RunCheck
 from report.checks.compared import stretches
+from report.checks.remedies import with_remedy
 from report.checks.sham_work import sham_work
 from report.moves import PlayedMove
 from report.windows import MoveWindows
@@ -56,4 +57,4 @@ def check_run(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         checks += comparison.room(windows)
     checks += sham_work(run, moves)
     checks += comparison.moves_ended(run, moves)
-    return checks
+    return [with_remedy(check) for check in checks]

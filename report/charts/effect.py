@@ -85,7 +85,7 @@ def placebo(findings: Findings) -> list[Chart]:
         Chart(
             "placebo",
             "Effect and placebo distribution",
-            "the same formula for every window of the same length in which no slot moved",
+            "the same formula for windows of the same length, side by side, in which no slot moved",
             "The effect and the placebo values for each percentile of each series; the table above gives the numbers.",
             [
                 points("windows without a reshard", values, labels, ("muted", "line-ns-open", 9)),

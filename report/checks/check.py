@@ -14,6 +14,7 @@ class RunCheck:
     value: str
     limit: str
     meaning: str
+    remedy: str = ""  # what to do about it, for the next run; `report.checks.remedies` has them by name
 
 
 def judged(name: str, good: bool, value: str, limit: str, meaning: str, *, otherwise: str = FAIL) -> RunCheck:

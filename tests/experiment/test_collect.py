@@ -61,6 +61,7 @@ def comparable(report_json: dict[str, Any]) -> dict[str, Any]:
     apart = {
         "where": None,
         "verdict": said,
+        "next": None,
         "checks": [check for check in report_json["checks"] if check["name"] not in OF_A_REHEARSAL],
         "run": {key: value for key, value in report_json["run"].items() if key != "missing"},
     }

@@ -36,6 +36,10 @@ while told_to_end.is_alive():
 """
 
 
+# Sessions that are there before slots move, to be moved.
+_SESSIONS_BEFORE = 500
+
+
 @contextmanager
 def _open(cluster: Cluster, slot: int) -> Generator[tuple[Node, Node]]:
     """Hold a slot of the first shard open towards the second; afterwards the first has it back with all its keys."""
@@ -167,6 +171,10 @@ def _load(caches: Sequence[CacheSettings], folder: Path) -> Generator[list[dict[
                 command = [sys.executable, "-c", _WORKER]
                 env = environment(cache) | {"PYTHONPATH": "."}
                 started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, env=env))
+        until = time.monotonic() + 60
+        while (written := sum(output.read_bytes().count(b"\n") for output in outputs)) < _SESSIONS_BEFORE:
+            assert time.monotonic() < until, f"{written} invocations in a minute"
+            time.sleep(0.05)
         yield lines
     finally:
         for worker in started:
@@ -179,7 +187,7 @@ def _load(caches: Sequence[CacheSettings], folder: Path) -> Generator[list[dict[
 def _audited(lines: list[dict[str, Any]], function: Function, cache: CacheSettings) -> None:
     """Check that every invocation succeeded and that the audit finds every session."""
     assert [line for line in lines if "error" in line] == []
-    assert len(lines) > 500
+    assert len(lines) > _SESSIONS_BEFORE
     function.configure(cache)
     sessions = [line["session"] for line in lines]
     for start in range(0, len(sessions), audit.MOST):
@@ -194,7 +202,6 @@ def test_nothing_is_lost_or_refused_while_slots_move_one_by_one(
     cache = CacheSettings("127.0.0.1", cluster.primaries[0].port)
     there, back = SlotTransfer(1, 2, tuple(range(800))), SlotTransfer(2, 1, tuple(range(800)))
     with _load([cache, replace(cache, reused=True)], tmp_path) as lines:
-        time.sleep(0.5)  # sessions that are there before, to be moved
         assert move_slots(cluster, [there], "slots", lambda _: None, lambda _: None) > 0
         assert move_slots(cluster, [back], "slots", lambda _: None, lambda _: None) > 0
     _audited(lines, function, cache)

@@ -136,6 +136,20 @@ def test_dark_light_and_paper_each_have_their_colours(browser: Browser, hostile_
     assert watched.problems == []
 
 
+def test_an_invalid_run_is_marked_on_the_screen_and_on_paper(browser: Browser, tmp_path: Path) -> None:
+    """The mark on a chart is words that are drawn, in both."""
+    run = synthetic.write(tmp_path / "run", replace(Synthetic(), ended="stopped"))
+    build(run)
+    watched = WatchedPage(browser, run / "report.html")
+    for media in ("screen", "print"):
+        watched.page.emulate_media(media=media)
+        marks = watched.page.locator("figcaption .unusable")
+        assert marks.count() == watched.page.locator("figure").count() >= 15
+        assert all(marks.nth(place).is_visible() for place in range(marks.count()))
+        assert watched.page.locator(".verdict").inner_text().count("What to do: ") == 1
+    assert watched.problems == []
+
+
 def test_a_phone_never_scrolls_sideways(browser: Browser, hostile_run: Path) -> None:
     """At 360 pixels the page fits; only tables scroll, inside themselves."""
     watched = WatchedPage(browser, hostile_run / "report.html", width=360)
