@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from report.measures import Floats, Mask
 Ints = npt.NDArray[np.int64]
 
 _LATE_REPLY_S = 10.0  # a reply is waited for a little beyond its limit, to tell late from never
+_COUNTERS = 500_000  # of a series at a time
+_TOP_INDEX = int(np.searchsorted(highest_equivalent(np.arange(1 << 16)), HIGHEST_US))
 _HTTP = re.compile(r"http_[1-9]\d{2}")
 
 
@@ -30,7 +32,7 @@ def counts(run: Run) -> Iterator[RunCheck]:
         not gaps,
         "; ".join(gaps) or f"{int(run.seconds['offered'].sum()):,} arrivals, each with one outcome",
         "offered = ok + failed + missed + unknown in each second, causes and totals the same",
-        "Counts that contradict each other were changed, or counted wrongly: run it again.",
+        "Counts that contradict each other were changed, or counted wrongly.",
     )
 
 
@@ -95,7 +97,7 @@ def _totals(run: Run) -> Iterator[str]:
     above = run.meta.get("above_range")
     for series, count in mapping(above).items():
         held = run.latency.get(series)
-        top = 0 if held is None else int(held.count[highest_equivalent(held.index) >= HIGHEST_US].sum())
+        top = 0 if held is None else int(held.count[held.index >= _TOP_INDEX].sum())
         if not is_count(count) or count > top:
             yield f"above_range says {series} {count!r}, its histograms hold {top} at their top"
 
@@ -129,7 +131,7 @@ def latencies(run: Run) -> Iterator[RunCheck]:
         not gaps,
         "; ".join(gaps) or f"{int(run.latency['response'].totals.sum()):,} response times",
         "in each second one value per good reply (lag: per sent arrival), response = lag + service",
-        "A histogram that lacks values, or holds others, makes percentiles of nothing: run it again.",
+        "A histogram that lacks values, or holds others, makes percentiles of nothing.",
     )
 
 
@@ -160,8 +162,8 @@ def _fit(run: Run) -> Iterator[str]:
     response, service, lag = (run.latency[series] for series in ("response", "service", "lag"))
     counted = (response.totals == ok) & (service.totals == ok) & (lag.totals == sent)
     threshold_us = run.number("late_threshold_ms", 10.0) * 1000
-    lows, highs = _lowest(lag), highest_equivalent(lag.index)
-    late_least, late_most = _per_row(lag, lows > threshold_us), _per_row(lag, highs >= threshold_us)
+    late_least = _per_row(lag, lambda index: _lowest(index) > threshold_us)
+    late_most = _per_row(lag, lambda index: highest_equivalent(index) >= threshold_us)
     sums = {name: _sums(run.latency[name]) for name in ("response", "service", "lag")}
     all_ok = sent == ok
     low, high = sums["response"]
@@ -172,7 +174,7 @@ def _fit(run: Run) -> Iterator[str]:
             (low > sums["service"][1] + sums["lag"][1] + 2 * ok) | (high + 2 * ok < sums["service"][0] + sums["lag"][0])
         ),
         "response times are shorter than service times": high + 2 * ok < sums["service"][0],
-        "a good reply took longer than the time limit": _maxima(service)[0] > run.time_limit_us,
+        "a good reply took longer than the time limit": _least_maxima(service) > run.time_limit_us,
     }
     if is_ours(run) and tuple(run.timings) == TIMINGS:
         own = [_sums(run.latency[timing])[0] for timing in TIMINGS]
@@ -186,28 +188,36 @@ def _fit(run: Run) -> Iterator[str]:
             yield f"{problem}: {told(t_s[at])}"
 
 
-def _lowest(histograms: Histograms) -> Ints:
-    """The smallest value (microseconds) that each counter in use counts."""
-    index = histograms.index.astype(np.int64)
-    return np.where(index > 0, highest_equivalent(np.maximum(index - 1, 0)) + 1, 0)
+def _lowest(index: npt.NDArray[np.integer]) -> Ints:
+    """The smallest value (microseconds) that is counted at `index`."""
+    return np.where(index > 0, highest_equivalent(np.maximum(index.astype(np.int64) - 1, 0)) + 1, 0)
 
 
-def _per_row(histograms: Histograms, weights: Floats | Ints | Mask) -> Floats:
-    """For each second the sum over its counters of count times weight."""
-    running = np.concatenate([np.zeros(1), np.cumsum(histograms.count * weights.astype(np.float64))])
-    return running[histograms.starts[1:]] - running[histograms.starts[:-1]]
+def _per_row(histograms: Histograms, weigh: Callable[[npt.NDArray[np.uint16]], Floats | Ints | Mask]) -> Floats:
+    """For each second the sum over its counters of count times weight, some counters at a time."""
+    starts = histograms.starts
+    sums = np.zeros(len(starts) - 1)
+    first = 0
+    while first < len(sums):
+        last = max(int(np.searchsorted(starts, starts[first] + _COUNTERS, "right")) - 1, first + 1)
+        part = slice(int(starts[first]), int(starts[last]))
+        weighed = histograms.count[part] * weigh(histograms.index[part]).astype(np.float64)
+        running = np.concatenate([np.zeros(1), np.cumsum(weighed)])
+        at = starts[first : last + 1] - starts[first]
+        sums[first:last] = running[at[1:]] - running[at[:-1]]
+        first = last
+    return sums
 
 
 def _sums(histograms: Histograms) -> tuple[Floats, Floats]:
     """The least and the most that the values of each second can sum up to."""
-    return _per_row(histograms, _lowest(histograms)), _per_row(histograms, highest_equivalent(histograms.index))
+    return _per_row(histograms, _lowest), _per_row(histograms, highest_equivalent)
 
 
-def _maxima(histograms: Histograms) -> tuple[Floats, Floats]:
-    """The least and the most that the highest value of each second can be; 0 for an empty one."""
+def _least_maxima(histograms: Histograms) -> Floats:
+    """The least that the highest value of each second can be; 0 for an empty one."""
     starts, ends = histograms.starts[:-1], histograms.starts[1:]
-    least, most = np.zeros(len(starts)), np.zeros(len(starts))
     used = ends > starts
-    least[used] = _lowest(histograms)[ends[used] - 1]
-    most[used] = highest_equivalent(histograms.index)[ends[used] - 1]
-    return least, most
+    least = np.zeros(len(starts))
+    least[used] = _lowest(histograms.index[ends[used] - 1])
+    return least

@@ -33,7 +33,7 @@ def events(run: Run, moves: Sequence[PlayedMove]) -> Iterator[RunCheck]:
         not gaps,
         "; ".join(gaps[:5]) + ("" if len(gaps) < 6 else f"; and {len(gaps) - 5} more") or f"{len(run.events)} events",
         "a possible order, one reshard unless there are cycles",
-        "The windows that are compared are cut by the events: run it again.",
+        "The windows that are compared are cut by the events.",
     )
 
 

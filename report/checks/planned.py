@@ -50,7 +50,7 @@ def offered(run: Run) -> Iterator[RunCheck]:
     """Each second offered what the profile plans for it."""
     schedule = schedule_of(run)
     name, limit = "Offered as planned", "in each second what the profile plans"
-    meaning = "Only the load of the profile can be compared or repeated: run it again with a profile that is kept."
+    meaning = "Only the load of the profile can be compared or repeated."
     if isinstance(schedule, str):
         yield RunCheck(name, FAIL, schedule, limit, meaning)
         return

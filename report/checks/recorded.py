@@ -33,7 +33,7 @@ def recorded(run: Run, compared: Sequence[Stretch]) -> Iterator[RunCheck]:
         "; ".join(gaps[:4]) + ("" if len(gaps) < 5 else f"; and {len(gaps) - 4} more")
         or f"{len(run.servers):,} rows of machine and nodes, {len(run.environments):,} of the environments",
         f"a row each second (at most {GAP_S:g} s apart) in every window that is compared",
-        "Whether a second without its row had a saturated machine is unknown: run it again.",
+        "Whether a second without its row had a saturated machine is unknown.",
     )
 
 

@@ -7,7 +7,22 @@ from report.checks.check import FAIL, WARN, RunCheck
 _QUIETER = (
     "close other programs, or offer less: a lower --load-scale, or on AWS more load tasks (loadTasks) or a larger task"
 )
+_CHANGED = (
+    "if the folder was edited or copied in part, go back to the original; if the original says it too, keep it and "
+    "report it as a defect, and run again"
+)
 REMEDIES = {
+    "Place known": "let `where` of run.json be what the master wrote; if the folder is another program's, this report "
+    "cannot judge it",
+    "Run described": _CHANGED,
+    "Counts add up": _CHANGED,
+    "Offered as planned": _CHANGED,
+    "Latencies counted": _CHANGED,
+    "Single arrivals": _CHANGED,
+    "Events in order": _CHANGED,
+    "Servers recorded": "run again; if it repeats, close other programs: the rehearsal could not write every second",
+    "Nodes kept running": "see the node's log for why it ended, then run again",
+    "Workers stayed": "see the worker's output for why it was silent, then run again",
     "Data complete": "collect the run again if its files are elsewhere; what is missing for good needs a new run",
     "Ended by itself": "let the next run end by itself",
     "No problems reported": "mend what they name, then run again",

@@ -60,7 +60,7 @@ def _different(pair: Pair) -> Iterator[str]:
         here, there = _count(real, name), _count(sham, name)
         if here is None or there is None:
             kinds = " and ".join(kind for kind, count in (("real", here), ("sham", there)) if count is None)
-            yield f"the {kinds} move does not tell its {name}"
+            yield f"{name} of the {kinds} move not told"
         elif _apart(here, there) > APART_SHARE:
             yield f"{here:,} {name}, {there:,} in the sham ({_apart(here, there):.1%} apart)"
     for name in ("direction", "migration"):

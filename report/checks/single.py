@@ -59,7 +59,7 @@ def single_arrivals(run: Run, moves: Sequence[PlayedMove]) -> Iterator[RunCheck]
             not gaps,
             "; ".join(gaps) or f"{len(arrivals):,} arrivals kept, as counted",
             "around each move every arrival, as planned, counted and measured",
-            "Stalls and short moves are measured from single arrivals: run it again.",
+            "Stalls and short moves are measured from single arrivals.",
         )
 
 
@@ -195,8 +195,7 @@ def _apart(histograms: Histograms, kept: _Kept, values: Floats, tolerance: int) 
     fits = ~apart[row]
     row, clipped = row[fits], clipped[fits]
     ordered = clipped[np.lexsort((clipped, row))]
-    of_row = np.repeat(np.arange(size), np.diff(histograms.starts))
-    counters = (kept.whole & ~apart)[of_row]
+    counters = np.repeat(kept.whole & ~apart, np.diff(histograms.starts))
     index = np.repeat(histograms.index[counters].astype(np.int64), histograms.count[counters])
     top = highest_equivalent(index)
     bottom = np.where(index > 0, highest_equivalent(np.maximum(index - 1, 0)) + 1, 0)

@@ -21,7 +21,7 @@ def workers_stayed(run: Run, compared: Sequence[Stretch]) -> Iterator[RunCheck]:
     value = f"{len(lost)} worker(s) lost" + (f", in {', '.join(inside[:_MOST_NAMED])}" if inside else "")
     yield RunCheck(
         "Workers stayed", FAIL if inside else WARN if lost else PASS, value, "none lost in a window that is compared",
-        "What a lost worker should have sent is unknown: run it again, on a machine with less other work.",
+        "What a lost worker should have sent is unknown.",
     )  # fmt: skip
 
 
@@ -48,5 +48,5 @@ def nodes_stayed(run: Run, compared: Sequence[Stretch]) -> Iterator[RunCheck]:
     yield RunCheck(
         "Nodes kept running", FAIL if inside else WARN if fell else PASS, value,
         "no node restarts in a window that is compared",
-        "A restarted node lost its data and its connections: see its log, and run it again.",
+        "A restarted node lost its data and its connections.",
     )  # fmt: skip

@@ -63,7 +63,8 @@ def test_all_of_it(make_world: MakeWorld, runs: Path, capsys: pytest.CaptureFixt
     assert (report["valid"], report["where"], report["exit_code"]) == (True, "aws", 0)
     assert (report["reshard"]["from"], report["reshard"]["to"]) == (1, 2)
     assert report["audit"] == {
-        "complete": True, "acknowledged": world.sent, "checked": world.sent, "missing": 0, "different": 0,
+        "complete": True, "acknowledged": world.sent, "expected": world.sent, "checked": world.sent,
+        "missing": 0, "different": 0,
     }  # fmt: skip
     meta = json.loads((runs / RUN / "run.json").read_text())
     assert meta["settings"]["shardCount"] == 1

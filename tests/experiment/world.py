@@ -87,7 +87,7 @@ class World:
 
     def __post_init__(self) -> None:
         moves = () if self.rolls_back else (Planted("real", 102, 10),)
-        warmed = {"wanted": 9, "environments": 9, "requests": 27, "sessions": 27, "how": "bursts"}
+        warmed = {"wanted": 9, "environments": 9, "requests": 27, "sessions": 0, "how": "its cluster is made up"}
         as_set = {"scale": 3.0, "compress": 20.0, "time_limit_s": 20.0, "warmed": warmed}
         spec = Synthetic(moves=moves, profile="artillery-50min", run=as_set)
         self.whole = write(self.folder / "master" / RUN, spec)

@@ -353,6 +353,7 @@ def test_each_mutation_is_told_by_its_check(run: Path, mutation: Mutation) -> No
     assert check is not None
     assert check.state == FAIL
     assert check.value
+    assert check.remedy
 
 
 @pytest.mark.parametrize("mutation", [pytest.param(mutation, id=mutation.what) for mutation in DISTURBED])
