@@ -85,17 +85,20 @@ def _exponential(run: Run) -> Floats:
         return np.zeros(0)
     stretch = _whole_seconds(run)
     starts = np.array([phase.start_s for phase in run.phases])
-    phase_of = np.searchsorted(starts, kept.planned_s, "right") - 1
-    by_kind: dict[tuple[float, float, float], list[Floats]] = {}
-    for place, phase in enumerate(run.phases):
-        slope = (phase.rate_to - phase.rate_from) / phase.duration_s
-        found: list[Floats] = []
-        mine = (phase_of == place) & np.isfinite(kept.sent_s)
-        for name in np.unique(stretch[mine & (stretch >= 0)]):
-            sent = np.sort(kept.sent_s[mine & (stretch == name)]) - phase.start_s
-            least = (phase.rate_from + slope * np.clip(sent[:-1], 0, phase.duration_s)) * _TICK_S / 2
-            found.append(np.maximum(np.diff(phase.rate_from * sent + slope * sent * sent / 2), least))
-        gaps = np.concatenate(found) if found else np.zeros(0)
-        by_kind.setdefault((phase.duration_s, phase.rate_from, phase.rate_to), []).append(gaps)
-    most = np.concatenate([max(several, key=len) for several in by_kind.values()])
-    return most[most > 0]
+    shape = np.array([(phase.rate_from, (phase.rate_to - phase.rate_from) / phase.duration_s) for phase in run.phases])
+    place = np.searchsorted(starts, kept.planned_s, "right") - 1
+    order = np.lexsort((kept.sent_s, stretch, place))
+    order = order[(stretch[order] >= 0) & (place[order] >= 0) & np.isfinite(kept.sent_s[order])]
+    stretch, place = stretch[order], place[order]
+    since = kept.sent_s[order] - starts[place]
+    rate_from, slope = shape[place].T
+    gaps = np.diff(rate_from * since + slope * since * since / 2)
+    gaps = np.maximum(gaps, np.maximum(rate_from + slope * since, 0)[:-1] * _TICK_S / 2)
+    gaps[(stretch[1:] != stretch[:-1]) | (place[1:] != place[:-1])] = 0.0
+    held = np.bincount(place[:-1][gaps > 0], minlength=len(run.phases))
+    most: dict[tuple[float, float, float], int] = {}
+    for number, phase in enumerate(run.phases):
+        kind = phase.duration_s, phase.rate_from, phase.rate_to
+        if held[number] > (held[most[kind]] if kind in most else -1):
+            most[kind] = number
+    return gaps[(gaps > 0) & np.isin(place[:-1], list(most.values()))]

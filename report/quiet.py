@@ -35,6 +35,11 @@ class Quiet:
     t_s: Ints
     how: str
 
+    def first(self, most: int) -> "Quiet":
+        """The first seconds of them."""
+        control = None if self.control_rows is None else self.control_rows[:most]
+        return Quiet(self.rows[:most], control, self.state[:most], self.t_s[:most], self.how)
+
     def values(self, per_second: Floats) -> Floats:
         """A figure of each quiet second, less that of its control second."""
         here = per_second[self.rows]

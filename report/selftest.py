@@ -26,6 +26,8 @@ from report.windows import MoveWindows
 ALPHA = 0.01
 LEAST_S = 15
 """Of fewer quiet seconds a test at this level hardly finds anything."""
+MOST_S = 5_000
+"""Of a longer run the first so many quiet seconds are tested: permutations take time, and these find enough."""
 STATS = {"p50": 0.5, "p99": 0.99}
 _CLAIM_TIMES = 8
 
@@ -81,7 +83,7 @@ def examine(
     run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None, cycles: CycleFindings | None
 ) -> SelfTest:
     """Work it out."""
-    quiet = quiet_seconds(run, moves, windows)
+    quiet = quiet_seconds(run, moves, windows).first(MOST_S)
     series: dict[str, tuple[Autocorrelation, Trend]] = {}
     for stat, quantile in STATS.items():
         values = quiet.values(measures.per_second_ms(run, "response", quantile))
