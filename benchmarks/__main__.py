@@ -21,7 +21,8 @@ from typing import Any
 
 from benchmarks import results
 from benchmarks.peers import ROOT, TOOLS, LoadSpec, RampPhase, Tool, ToolResult
-from contract.exits import Parser, end
+from contract.exits import end
+from contract.parser import Parser
 
 RATE = 900
 SHORT_S, LONG_S = 2.0, 8.0

@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from contract.exits import Parser, end
+from contract.exits import end
+from contract.parser import Parser
 from function import handler, session
 from function.cache_settings import CacheSettings
 from function.client import ClusterClient, Command

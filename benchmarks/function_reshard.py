@@ -24,7 +24,8 @@ from typing import Any
 
 import function
 from benchmarks import results
-from contract.exits import Parser, end
+from contract.exits import end
+from contract.parser import Parser
 from function import audit
 from rehearsal.cluster import Cluster
 from rehearsal.processes import Processes

@@ -17,7 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract.exits import GATE_FAILED, INVALID, OK, USAGE, Parser, end
+from contract.exits import GATE_FAILED, INVALID, OK, USAGE, end
+from contract.parser import Parser
 from tools import hostile
 
 MOST_S, MOST_MB = 30.0, 600.0

@@ -22,7 +22,8 @@ from typing import Any
 from benchmarks import results
 from benchmarks.__main__ import server
 from benchmarks.peers import ROOT
-from contract.exits import Parser, end
+from contract.exits import end
+from contract.parser import Parser
 from contract.runread import read_run
 
 

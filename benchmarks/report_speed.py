@@ -19,8 +19,9 @@ from hdrh.histogram import HdrHistogram
 
 from benchmarks import results
 from contract import runfolder
-from contract.exits import Parser, end
+from contract.exits import end
 from contract.hdrread import build, unwrap
+from contract.parser import Parser
 from contract.runread import read_run
 from contract.runtables import histogram_lines
 from tools.synthetic import Planted, Synthetic, write

@@ -1,14 +1,14 @@
 """How every command of the project ends: its exit codes, Ctrl-C, and a defect of its own, each in one line.
 
 A command imports this module first and calls `watch`, so that Ctrl-C in the first second, while libraries are loaded,
-is one line too.
+is one line too. That is why it imports next to nothing.
 """
 
-import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import NoReturn, TextIO
 
 OK = 0
@@ -20,30 +20,25 @@ USAGE = 64
 DEFECT = 70
 """An error that nobody foresaw: a defect of the project's own."""
 
-EPILOG = (
-    "Exit codes: 0 valid and every gate held, 1 a gate failed, 2 the run is INVALID or a step could not be finished, "
-    "64 usage error, nothing was begun, 70 a defect of this program."
-)
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a usage error in one line and exits 64."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the message alone."""
-        shown = message if message.isprintable() else ascii(message)
-        self.exit(USAGE, f"{self.prog}: {shown} (see {self.prog} --help)\n")
-
 
 def watch(program: str) -> None:
-    """Until `end` takes over, end as it does: for the time in which a command is being imported."""
+    """Until `end` takes over, end as it does, at once: while a command is being imported, there is nothing to clean up.
 
-    def hook(_kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    A KeyboardInterrupt would not do: libraries written in C make other errors of it.
+    """
+
+    def interrupted(_number: int, _frame: FrameType | None) -> None:
+        os.write(2, f"{program}: interrupted\n".encode())
+        os._exit(INVALID)
+
+    def defect(_kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         code = _say(program, error.with_traceback(trace))
-        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
 
-    sys.excepthook = hook
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may have it ignored
+        signal.signal(signal.SIGINT, interrupted)
+    sys.excepthook = defect
 
 
 def end(program: str, main: Callable[[], int]) -> NoReturn:
@@ -54,20 +49,23 @@ def end(program: str, main: Callable[[], int]) -> NoReturn:
     """
     for stream in (sys.stdout, sys.stderr):
         _never_fail(stream)
+    code: object = INVALID
     try:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # nobody reads the output: what came of the run must not become a success by that
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OK
     except SystemExit as ending:
-        if not isinstance(ending.code, str):
-            raise
-        sys.stderr.write(f"{program}: {ending.code}\n")
-        code = INVALID
+        code = ending.code
+        if isinstance(code, str):
+            sys.stderr.write(f"{program}: {code}\n")
+            code = INVALID
     except BaseException as error:  # noqa: BLE001 - this is the last line of every command
         code = _say(program, error)
-    sys.exit(code)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is over: Ctrl-C while Python takes itself down changes nothing
+    sys.exit(code)  # pyright: ignore[reportArgumentType] - what argparse exits with is a number
 
 
 def _never_fail(stream: TextIO) -> None:

@@ -1,6 +1,6 @@
 """`python -m experiment STEP`: the experiment on AWS, step by step or all at once; it resumes after interruptions."""
 
-from contract.exits import EPILOG, INVALID, OK, USAGE, Parser, end, watch
+from contract.exits import INVALID, OK, USAGE, end, watch
 
 if __name__ == "__main__":
     watch("python -m experiment")
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from contract.parser import EPILOG, Parser
 from contract.profiles import ProfileError
 from contract.runfolder import RunFolderError
 from experiment.aws import demand, policy, preflight

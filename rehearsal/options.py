@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract import profiles, runfolder
-from contract.exits import EPILOG, Parser
+from contract.parser import EPILOG, Parser
 from contract.profiles import ProfileError
 from contract.schedule import Schedule
 from experiment.command import add_gate, gates_of, share

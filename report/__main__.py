@@ -1,6 +1,6 @@
 """`python -m report RUN [--gate EXPR]...`: make the report of a run folder, and judge it by gates."""
 
-from contract.exits import EPILOG, INVALID, USAGE, Parser, end, watch
+from contract.exits import INVALID, USAGE, end, watch
 
 if __name__ == "__main__":
     watch("python -m report")
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from contract.parser import EPILOG, Parser
 from contract.runfolder import RunFolderError
 from report import gates
 from report.assemble import DEFAULT_GATES, build

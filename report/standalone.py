@@ -75,6 +75,7 @@ def _plotly() -> str:
     return str(get_plotlyjs())
 
 
+@cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),

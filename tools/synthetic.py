@@ -98,12 +98,6 @@ def schedule_of(spec: Synthetic) -> Schedule:
     return Schedule(parse(text, name=spec.profile, scale=scale, compress=compress))
 
 
-def planned_times_of(spec: Synthetic) -> Floats:
-    """When each arrival is planned."""
-    schedule = schedule_of(spec)
-    return np.array([at_s for _, at_s in schedule.times(0, schedule.total)])
-
-
 def cycles(
     count: int = 8,
     *,
@@ -147,7 +141,8 @@ def cycles(
 def write(folder: Path, spec: Synthetic) -> Path:
     """Make the run folder and return its path."""
     random = np.random.default_rng(spec.seed)
-    schedule, planned = schedule_of(spec), planned_times_of(spec)
+    schedule = schedule_of(spec)
+    planned = np.array([at_s for _, at_s in schedule.times(0, schedule.total)])
     latency = _latencies(spec, planned, random)
     causes = _failed(spec, planned)
     with_files = RunFolder.create(folder, _run_json(spec, schedule))

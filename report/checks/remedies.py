@@ -7,23 +7,18 @@ from report.checks.check import FAIL, WARN, RunCheck
 _QUIETER = (
     "close other programs, or offer less: a lower --load-scale, or on AWS more load tasks (loadTasks) or a larger task"
 )
-_CHANGED = (
-    "if the folder was edited or copied in part, go back to the original; if the original says it too, keep it and "
-    "report it as a defect, and run again"
-)
 REMEDIES = {
-    "Place known": "let `where` of run.json be what the master wrote; if the folder is another program's, this report "
-    "cannot judge it",
-    "Run described": _CHANGED,
-    "Counts add up": _CHANGED,
-    "Offered as planned": _CHANGED,
-    "Latencies counted": _CHANGED,
-    "Single arrivals": _CHANGED,
-    "Events in order": _CHANGED,
-    "Servers recorded": "run again; if it repeats, close other programs: the rehearsal could not write every second",
-    "Nodes kept running": "see the node's log for why it ended, then run again",
-    "Workers stayed": "see the worker's output for why it was silent, then run again",
     "Data complete": "collect the run again if its files are elsewhere; what is missing for good needs a new run",
+    "Place known": "make run folders with this project's own commands, and leave their files as they are",
+    "Run described": "make the run again; run.json is written by the load generator and must be left as it is",
+    "Counts add up": "collect the run again if its files were changed since; else run again",
+    "Offered as planned": "let the load run as its profile says; if files were changed since, collect the run again",
+    "Latencies counted": "collect the run again if its files were changed since; else run again",
+    "Single arrivals": "collect the run again if its files were changed since; else run again",
+    "Events in order": "make one reshard in a run, and none by hand while it goes; or compare moves with --cycles",
+    "Servers recorded": "run again, and let the command go on until its report; on AWS collect the run again",
+    "Workers stayed": _QUIETER,
+    "Nodes kept running": "see the nodes' logs for why they restarted, then run again",
     "Ended by itself": "let the next run end by itself",
     "No problems reported": "mend what they name, then run again",
     "Schedule delivered": _QUIETER + "; see the causes of missed arrivals under Failures",

@@ -209,3 +209,27 @@ def test_ctrl_c_while_libraries_are_loaded_is_one_line(command: str, module: str
         [sys.executable, "-m", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (2, f"python -m {command}: interrupted\n")
+
+
+@pytest.mark.parametrize(("written", "code"), [(1, 1), (10_000_000, 2)])
+def test_output_that_nobody_reads_is_no_success(written: int, code: int) -> None:
+    """With `| head` a command ends as it would, or with 2 if it was cut short, and without a trace."""
+    program = f"import sys\nfrom contract.exits import end\nend('x', lambda: sys.stdout.write('x' * {written}) and 1)"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=write, stderr=subprocess.PIPE, check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+    )  # fmt: skip
+    os.close(write)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+def test_ctrl_c_at_the_end_changes_nothing() -> None:
+    """What a command ends with stays its end while Python takes itself down."""
+    program = (
+        "import atexit, os, signal\nfrom contract.exits import end\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)\nend('python -m x', lambda: 1)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from report import advice, build, headline, summary, terminal, verdict
 from report.checks.check import FAIL, PASS, RunCheck
 from tools import synthetic
-from tools.synthetic import Planted, Synthetic, planned_times_of
+from tools.synthetic import Planted, Synthetic, schedule_of
 
 AT_ONCE = {"state": "at once", "after_s": 0, "watched_s": 8, "limit_ms": 9.5, "why": ""}
 WHOLE = {"complete": True, "acknowledged": 900, "expected": 900, "checked": 900, "missing": 0, "different": 0}
@@ -227,7 +228,8 @@ def test_the_figures_are_those_of_the_windows(tmp_path: Path) -> None:
     """Slow arrivals are counted over all that were offered, by the threshold that run.json declares."""
     stall = (105.0, 0.3)
     what = replace(BUSY, stalls=[stall], failures=[(108.0, "refused", "refused")])
-    planned = planned_times_of(what)
+    schedule = schedule_of(what)
+    planned = np.array([t_s for _, t_s in schedule.times(0, schedule.total)])
     for slow_ms, run in ((20, {}), (50, {"slow_ms": 50})):
         report = build(synthetic.write(tmp_path / f"run-{slow_ms}", replace(what, run=run)), []).report
         found = report["headline"]
