@@ -16,7 +16,7 @@ LEAST_GAPS = 100
 CRITICAL = 3.857
 """Of A^2 at 0.01, for a distribution that is wholly known (Stephens, JASA 69, 1974; from five values on)."""
 OFF_SHARE = 0.10
-"""A convention, set after three real runs: 5.7 and 7.1 % in two, 15.8 % on a busy machine that made a run INVALID."""
+"""A convention, set after seeing three real runs (5.7, 7.1 and 15.8 %), all INVALID for other reasons."""
 _OFF_S = 0.001
 _TICK_S = 1e-6
 _NAME = "Arrivals as distributed"
