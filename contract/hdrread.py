@@ -107,6 +107,14 @@ class Histograms:
         values[(count > 0) & ~inside] = beyond_us
         return values
 
+    def above(self, value_us: float) -> Ints:
+        """How many values of every row are above `value_us`, to the histogram's three digits."""
+        first = np.searchsorted(highest_equivalent(np.arange(COUNTERS)), value_us, "right")
+        running = np.zeros(len(self.count) + 1, np.uint32)
+        running[1:] = np.where(self.index >= first, self.count, 0)
+        np.cumsum(running, dtype=np.uint32, out=running)
+        return running[self.starts[1:]].astype(np.int64) - running[self.starts[:-1]]
+
     def merged(self, rows: npt.NDArray[np.bool_]) -> "Merged":
         """All values of the rows where `rows` is true."""
         chosen = np.flatnonzero(rows)

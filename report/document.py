@@ -41,6 +41,7 @@ def document(findings: Findings) -> dict[str, Any]:
         "reshard": _reshard(findings),
         "moves": [{"usable": findings.usable, **_played(run, move)} for move in findings.moves],
         "cycles": None if findings.cycles is None else findings.cycles.as_json(),
+        "selftest": findings.selftest.as_json(usable=findings.usable),
         "audit": _audit(run),
         "failures": _failures(run),
         **({} if aws is None else {"aws": aws}),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contract.runread import Run
-from report import cycles, stalls
+from report import cycles, selftest, stalls
 from report.checks.check import FAIL, RunCheck
 from report.effect import Effect, effects
 from report.moves import PlayedMove, find_moves, is_cycles
@@ -24,6 +24,7 @@ class Findings:
     around: stalls.Around | None
     around_sham: stalls.Around | None
     cycles: cycles.CycleFindings | None
+    selftest: selftest.SelfTest
 
     @property
     def usable(self) -> bool:
@@ -40,13 +41,16 @@ def examine(run: Run) -> Findings:
     """Work everything out."""
     moves = find_moves(run)
     windows = None if is_cycles(moves) else windows_of(run, moves)
+    found = cycles.analyse(run, moves) if is_cycles(moves) else None
+    itself = selftest.examine(run, moves, windows, found)
     return Findings(
         run=run,
         moves=moves,
         windows=windows,
         effects=effects(run, windows) if windows else [],
-        checks=check_run(run, moves, windows),
+        checks=[*check_run(run, moves, windows), *itself.checks],
         around=stalls.around(run, windows.move) if windows else None,
         around_sham=stalls.around(run, windows.sham) if windows and windows.sham else None,
-        cycles=cycles.analyse(run, moves) if is_cycles(moves) else None,
+        cycles=found,
+        selftest=itself,
     )

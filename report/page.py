@@ -13,6 +13,7 @@ from report.mechanism import explained
 
 _SECTIONS = (
     ("trust", "Can it be trusted?"),
+    ("selftest", "What the run says about itself"),
     ("timeline", "Timeline"),
     ("effect", "Before, during, after"),
     ("aws", "What AWS counted"),

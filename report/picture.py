@@ -43,6 +43,9 @@ def draw(findings: Findings, folder: Path) -> bytes:
             axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.yaxis.set_major_formatter(FuncFormatter(_plain))
             axis.yaxis.set_minor_locator(NullLocator())
+    for place, point in enumerate(findings.selftest.changes.points):
+        label = None if place else "p99 changes its level"
+        axes[1].axvline(point.t_s, color="#1c2024", linewidth=1.1, linestyle=":", label=label)
     axes[-1].set_xlabel("seconds from the start")
     for place, axis in enumerate(axes):
         _shade(findings, axis, label=place == 0)

@@ -48,7 +48,8 @@ def shading(findings: Findings) -> dict[str, Any]:
     phases = [{"name": phase.name, "from": phase.start_s, "to": phase.end_s} for phase in run.phases]
     first = min([0.0, *(number(row.get("t_s"), 0.0) for row in run.servers[:20])])
     last = max([end, *(move["to"] for move in moves)])
-    return {"phases": phases, "moves": moves, "lost": lost, "range": [max(first, -10.0), last]}
+    changes = [point.t_s for point in findings.selftest.changes.points]
+    return {"phases": phases, "moves": moves, "lost": lost, "changes": changes, "range": [max(first, -10.0), last]}
 
 
 def per_second(run: Run, name: str) -> Floats:

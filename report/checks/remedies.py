@@ -50,6 +50,13 @@ REMEDIES = {
     "Reshard played": "see the command's output for what kept it from starting, then run again",
     "Reshard finished under load": "place the reshard earlier (--reshard-at), move slots faster (--slots-per-s), or "
     "make the phase longer (a smaller --load-compress); if it failed, see its message",
+    "Arrivals as distributed": _QUIETER,
+    "Seconds independent": "read p-values of placebo windows and the smallest effect with care; for an effect with an "
+    "interval let slots move many times (--cycles)",
+    "Seconds steady": "let the system settle before it is measured (a longer phase before the move), look at keys and "
+    "CPU in the timeline for what grows, and use --cycles: a drift common to both moves of a block cancels",
+    "Changes declared": "look at these seconds in the timeline for what else changed (CPU, environments, other "
+    "programs); if it recurs, run again without it",
 }  # fmt: skip
 """By the check's name."""
 

@@ -75,6 +75,9 @@
     for (const at of data.shading.lost) {
       all.push({ type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0, y1: 1, line: { width: 1.5, color: colours.lost, dash: "dash" } });
     }
+    for (const at of chart.key === "response" ? data.shading.changes : []) {
+      all.push({ type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0, y1: 1, line: { width: 1.5, color: colours.ink, dash: "dot" } });
+    }
     return all;
   }
 

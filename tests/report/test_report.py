@@ -274,7 +274,7 @@ def test_an_invalid_run_is_marked_wherever_a_figure_stands(tmp_path: Path) -> No
     assert page.count("<figcaption>") == page.count(f"<figcaption>{mark}") >= 15
     sections = dict(re.findall(r'<h2 id="(\w+)">(.*?)(?=<h2 )', page, re.DOTALL))
     assert {name for name, section in sections.items() if mark in section} == {
-        "timeline", "effect", "phases", "percentiles",
+        "selftest", "timeline", "effect", "phases", "percentiles",
     }  # fmt: skip
     shown = re.search(r"<code>read.p99 &lt; 5ms</code></td>(.*?)</tr>", page, re.DOTALL)
     assert shown is not None
@@ -334,7 +334,7 @@ def test_the_page_is_whole_and_small(tmp_path: Path) -> None:
     assert not re.findall(r"""(?:src|href)=["']?(?!#|data:)[a-z/]""", own)
     assert "default-src 'none'" in html.unescape(own)
     ids = re.findall(r'<h2 id="(\w+)"', own)
-    assert ids == ["trust", "timeline", "effect", "phases", "failures", "percentiles", "run", "definitions"]
+    assert ids == ["trust", "selftest", "timeline", "effect", "phases", "failures", "percentiles", "run", "definitions"]
     drawn = re.findall(r'<div class="chart" id="chart-[\w-]+" role="img" aria-label="([^"]*)"', own)
     assert len(drawn) >= 15
     assert all(len(words) > 30 for words in drawn)
