@@ -181,6 +181,8 @@ def test_an_ending_that_nobody_foresaw_is_one_line(tmp_path: Path, error: str, c
 _INTERRUPTS = """
 import os, signal, sys
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
+
 class Finder:
     def find_spec(name, path=None, target=None):
         if name == os.environ["INTERRUPTED"]:
