@@ -101,7 +101,8 @@ def _declared(run: Run, moves: Sequence[PlayedMove], windows: MoveWindows | None
         firsts = {move.cycle: move.requested_s for move in reversed(moves)}
         befores = [0.0, *(end_s for _, _, end_s in sorted(found, key=lambda item: item[1]))]
         found += [
-            (FILLING, max(before for before in befores if before < first_s), first_s) for first_s in firsts.values()
+            (FILLING, max((before for before in befores if before < first_s), default=first_s), first_s)
+            for first_s in firsts.values()
         ]
     return [*found, *((LOAD, phase.start_s, phase.start_s) for phase in run.phases[1:])]
 
