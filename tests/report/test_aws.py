@@ -12,15 +12,15 @@ from report import build
 from report.charts.aws import by_minute
 from report.findings import examine
 from tests.report.test_report import HOSTILE, holds_to_the_schema
-from tools import synthetic
-from tools.synthetic import ON_AWS
+from tools import synthetic, synthetic_aws
+from tools.synthetic_aws import ON_AWS
 
 
 @pytest.fixture(scope="module")
 def aws_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on AWS with trouble in its seventh minute."""
     run = synthetic.write(tmp_path_factory.mktemp("runs") / "20261122T151100Z-aws", ON_AWS)
-    synthetic.write_metrics(run)
+    synthetic_aws.write_metrics(run)
     return run
 
 

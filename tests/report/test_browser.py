@@ -12,7 +12,7 @@ from report import build
 from report.compare import compare
 from tests.report.test_cycles import cycles_run
 from tests.report.test_report import HOSTILE
-from tools import synthetic
+from tools import synthetic, synthetic_aws
 from tools.synthetic import Synthetic
 
 CHROMIUM = shutil.which("chromium")
@@ -160,8 +160,8 @@ def test_a_phone_never_scrolls_sideways(browser: Browser, hostile_run: Path) -> 
 
 def test_the_minutes_of_aws_are_drawn_too(browser: Browser, tmp_path: Path) -> None:
     """Every chart of a run on AWS, CloudWatch's among them, is drawn without a complaint, and fits a phone."""
-    run = synthetic.write(tmp_path / "aws", synthetic.ON_AWS)
-    synthetic.write_metrics(run)
+    run = synthetic.write(tmp_path / "aws", synthetic_aws.ON_AWS)
+    synthetic_aws.write_metrics(run)
     build(run, [])
     watched = WatchedPage(browser, run / "report.html", width=360)
     assert watched.problems == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from contract import runfolder
 from contract.runread import read_run
 from report.checks import comparison, programs
 from report.checks.check import FAIL, PASS
@@ -84,5 +85,5 @@ def test_a_run_that_did_not_record_its_own_cpu_says_so(plain_run: Path) -> None:
     servers.write_text(servers.read_text(encoding="utf-8").replace('"cpu_own"', '"cpu_else"'), encoding="utf-8")
     (check,) = programs.others(read_run(plain_run), None)
     assert (check.state, check.value) == (FAIL, "not recorded")
-    synthetic.change(plain_run, {"where": "aws"})
+    runfolder.update_run(plain_run, {"where": "aws"})
     assert list(programs.others(read_run(plain_run), None)) == []

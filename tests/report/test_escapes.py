@@ -16,7 +16,7 @@ from experiment.screen import Screen
 from report.__main__ import main
 from report.escapes import chart_label, markdown, printable, script_data, terminal, terminal_lines
 from tests.report.test_cycles import cycles_run
-from tools import synthetic
+from tools import synthetic, synthetic_aws
 
 IN_ONE_LINE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(1)>\" onmouseover='alert(1)' "
@@ -147,8 +147,8 @@ def harmless_markdown(text: str) -> None:
 
 def on_aws(path: Path) -> Path:
     """A run on AWS with metrics."""
-    run = synthetic.write(path, synthetic.ON_AWS)
-    synthetic.write_metrics(run)
+    run = synthetic.write(path, synthetic_aws.ON_AWS)
+    synthetic_aws.write_metrics(run)
     return run
 
 

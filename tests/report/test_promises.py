@@ -14,7 +14,8 @@ from report.checks.promises import table
 from report.findings import examine
 from tests.report.mutations import gone, in_json, meta, put, remove, rows, without
 from tools import synthetic
-from tools.synthetic import ON_AWS, Synthetic
+from tools.synthetic import Synthetic
+from tools.synthetic_aws import ON_AWS
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMAT = (ROOT / "docs" / "run-folder.md").read_text(encoding="utf-8")

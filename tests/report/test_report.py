@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from contract import runfolder
 from report import build
 from report.compare import compare
 from report.document import WINDOWS
@@ -154,7 +155,7 @@ def without_lines(pattern: str) -> Callable[[str], str]:
 def no_reshard(run: Path) -> None:
     """A run of the generator alone."""
     less("events.jsonl", "reshard|slots|sham|nodes")(run)
-    synthetic.change(run, {"reshard": None})
+    runfolder.update_run(run, {"reshard": None})
 
 
 def only_seconds(run: Path, last: int) -> None:
@@ -167,7 +168,7 @@ def only_seconds(run: Path, last: int) -> None:
     rewrite(run / "events.jsonl", lambda text: "".join(
         line for line in text.splitlines(keepends=True) if json.loads(line)["t_s"] < last
     ))  # fmt: skip
-    synthetic.change(run, {"ended": "interrupted"})
+    runfolder.update_run(run, {"ended": "interrupted"})
 
 
 def lose_sessions(run: Path) -> None:
@@ -208,7 +209,7 @@ def gone(name: str) -> Callable[[Path], object]:
 
 def meta(**changes: object) -> Callable[[Path], object]:
     """Change keys of run.json."""
-    return lambda run: synthetic.change(run, changes)
+    return lambda run: runfolder.update_run(run, changes)
 
 
 FAILED_EVENT = '"reshard.failed","error":"CLUSTERDOWN"'
